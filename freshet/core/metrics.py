@@ -1,0 +1,78 @@
+"""Every metric of Freshet, defined once: `freshet_<noun>_<unit>[_total]`, base units.
+
+Labels are bounded words, never a user, an item or an offset. Latency histograms carry their SLO
+as an exact bucket.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+LATENCY_BUCKETS_S = (
+    0.001, 0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5,
+)  # fmt: skip
+FRESHNESS_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800)
+SIZE_BUCKETS = (1, 10, 50, 100, 200, 500, 1000, 2000, 5000)
+
+# --- streams ---
+EVENTS_APPLIED = Counter("freshet_events_applied_total", "Events folded into state.", ["fold"])
+EVENTS_DUPLICATE = Counter(
+    "freshet_events_duplicate_total", "Events that had been counted before.", ["kind"]
+)
+EVENTS_REJECTED = Counter(
+    "freshet_events_rejected_total", "Records sent to the dead-letter topic.", ["reason"]
+)
+EVENTS_LOST = Counter(
+    "freshet_events_lost_total", "Records that the log dropped before they were applied.", ["fold"]
+)
+EVENT_FRESHNESS = Histogram(
+    "freshet_event_freshness_seconds",
+    "From the log taking an event to its state being readable.",
+    ["fold"],
+    buckets=FRESHNESS_BUCKETS_S,
+)
+BATCH_EVENTS = Histogram(
+    "freshet_batch_events", "Events that one script applied.", ["fold"], buckets=SIZE_BUCKETS
+)
+APPLY_DURATION = Histogram(
+    "freshet_apply_duration_seconds",
+    "One call of the script that writes state and position.",
+    ["fold"],
+    buckets=LATENCY_BUCKETS_S,
+)
+PARTITION_POSITION = Gauge(
+    "freshet_partition_position_offset", "Next offset, as Redis holds it.", ["fold", "partition"]
+)
+WORKER_RESTARTS = Counter("freshet_worker_restarts_total", "Restarts by the supervisor.", ["code"])
+
+# --- serving ---
+HTTP_REQUESTS = Counter(
+    "freshet_http_requests_total", "Requests answered.", ["route", "method", "code"]
+)
+HTTP_REQUEST_DURATION = Histogram(
+    "freshet_http_request_duration_seconds",
+    "From the request's first byte to the answer.",
+    ["route"],
+    buckets=LATENCY_BUCKETS_S,
+)
+RECOMMENDATIONS = Counter("freshet_recommendations_total", "Answers by quality.", ["quality"])
+STAGE_DURATION = Histogram(
+    "freshet_stage_duration_seconds", "Stages of the funnel.", ["stage"], buckets=LATENCY_BUCKETS_S
+)
+STAGE_FAILURES = Counter(
+    "freshet_stage_failures_total", "Stages that failed or ran out of time.", ["stage", "reason"]
+)
+CANDIDATES = Counter("freshet_candidates_total", "Candidates found, by source.", ["source"])
+SLOTS_SERVED = Counter("freshet_slots_served_total", "Slots filled, by source.", ["source"])
+EVENTS_ACCEPTED = Counter("freshet_events_accepted_total", "Events taken over HTTP.", ["result"])
+MODEL_INFO = Gauge("freshet_model_info", "The bundle in use.", ["version"])
+MODEL_SWAPS = Counter("freshet_model_swaps_total", "Bundles tried.", ["result"])
+ITEMS_KNOWN = Gauge("freshet_items_known_items", "Items by what is known of them.", ["kind"])
+RECORDS_LOGGED = Counter(
+    "freshet_records_logged_total", "Slates and impressions that serving logs.", ["result"]
+)
+FEED_CONNECTIONS = Gauge("freshet_feed_connections", "Open WebSocket feeds.")
+FEED_PUSHES = Counter("freshet_feed_pushes_total", "Lists pushed to WebSocket feeds.", ["result"])
+FOLLOWER_RELOADS = Counter(
+    "freshet_follower_reloads_total", "Times item state was loaded whole.", ["reason"]
+)

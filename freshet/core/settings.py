@@ -1,0 +1,159 @@
+"""Settings: one list for all processes, from a TOML file and from the environment.
+
+The environment wins over the file. Each setting's unit ends its name; its default and meaning
+stand here and nowhere else (`freshet doctor --settings` prints them).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from freshet.core.errors import SettingError
+
+ENV_PREFIX = "FRESHET_"
+NOT_SETTINGS = {"FRESHET_CONFIG", "FRESHET_DATA"}  # the settings file; the logs of the tests
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of an installation."""
+
+    namespace: Annotated[
+        str,
+        Meta(pattern="^[a-z][a-z0-9-]{0,31}$", description="first word of every topic and key"),
+    ] = "freshet"
+    kafka_bootstrap: Annotated[
+        str, Meta(min_length=3, description="host:port[,host:port] of the Kafka brokers")
+    ] = "127.0.0.1:9092"
+    redis_url: Annotated[
+        str, Meta(pattern="^(redis|rediss|unix)://", description="where the state lives")
+    ] = "redis://127.0.0.1:6379/0"
+    partitions: Annotated[
+        int, Meta(ge=1, le=256, description="partitions of topics that Freshet creates")
+    ] = 8
+    models_dir: Annotated[
+        str, Meta(min_length=1, description="folder of the published model bundles")
+    ] = ".freshet/models"
+    log_level: Annotated[
+        str, Meta(pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
+    ] = "INFO"
+
+    batch_events: Annotated[
+        int, Meta(ge=1, le=5000, description="most events that one Redis script applies")
+    ] = 1024
+    fetch_wait_ms: Annotated[
+        int, Meta(ge=1, le=1500, description="a fetch without news is answered after so long")
+    ] = 20
+    user_ttl_s: Annotated[
+        int, Meta(ge=60, description="a user without events for so long is forgotten")
+    ] = 30 * 86_400
+    covisit_distance: Annotated[
+        int, Meta(ge=1, le=10, description="visits back that a visit is tied to")
+    ] = 2
+    covisit_half_life_s: Annotated[
+        int, Meta(ge=60, description="a transition so old weighs half")
+    ] = 14 * 86_400
+    session_half_life_s: Annotated[
+        int, Meta(ge=1, description="an event so old weighs half in the session embedding")
+    ] = 1_800
+    worker_metrics_port: Annotated[
+        int, Meta(ge=0, le=65535, description="port of the worker's /metrics; 0 = none")
+    ] = 0
+    shutdown_s: Annotated[
+        float, Meta(gt=0, le=60, description="a worker asked to stop is killed after so long")
+    ] = 10.0
+
+    http_host: Annotated[str, Meta(description="address that `freshet serve` binds to")] = (
+        "127.0.0.1"
+    )
+    http_port: Annotated[int, Meta(ge=0, le=65535, description="port of `freshet serve`")] = 8080
+    candidates: Annotated[
+        int, Meta(ge=10, le=5000, description="most candidates that are ranked for an answer")
+    ] = 500
+    diversity: Annotated[
+        float, Meta(ge=0, le=1, description="MMR: 0 = relevance alone, 1 = diversity alone")
+    ] = 0.3
+    exploration_slots: Annotated[
+        int, Meta(ge=0, le=10, description="slots of an answer that the bandit fills")
+    ] = 2
+    deadline_ms: Annotated[
+        int, Meta(ge=5, le=10_000, description="an answer is sent within so long")
+    ] = 100
+    redis_read_timeout_ms: Annotated[
+        int, Meta(ge=1, le=5_000, description="serving waits so long for Redis")
+    ] = 30
+    hide_seen: Annotated[bool, Meta(description="leave out items that the user has acted on")] = (
+        True
+    )
+
+
+def load_settings(
+    environ: Mapping[str, str] | None = None, *, path: str | Path | None = None, **overrides: Any
+) -> Settings:
+    """Return the settings of this process.
+
+    Args:
+        environ: variables `FRESHET_<NAME>`; the process' own when None.
+        path: a TOML file; the one that `FRESHET_CONFIG` names when None.
+        overrides: settings that win over both; None values are passed over.
+
+    Raises:
+        SettingError: a value that no process may start with, or a name that is no setting.
+
+    >>> load_settings({"FRESHET_PARTITIONS": "16"}).partitions
+    16
+    """
+    environ = os.environ if environ is None else environ
+    types = get_type_hints(Settings, include_extras=True)
+    values: dict[str, Any] = {}
+    path = path or environ.get("FRESHET_CONFIG")
+    if path:
+        values |= _read_file(Path(path))
+    for variable, value in environ.items():
+        if variable.startswith(ENV_PREFIX) and variable not in NOT_SETTINGS:
+            values[variable.removeprefix(ENV_PREFIX).lower()] = value
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    for name, value in values.items():
+        if name not in types:
+            near = difflib.get_close_matches(name, types, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise SettingError(name, value, f"the name of a setting{hint}")
+        try:
+            values[name] = msgspec.convert(value, types[name], strict=False)
+        except msgspec.ValidationError as error:
+            raise SettingError(name, value, str(error)) from error
+    return Settings(**values)
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingError(
+            "FRESHET_CONFIG", str(path), f"a readable TOML file ({error})"
+        ) from error
+
+
+def describe_settings() -> list[tuple[str, Any, str]]:
+    """Return (name, default, meaning) of every setting, in the order of their definition."""
+    defaults = Settings()
+    rows = []
+    for name, hint in get_type_hints(Settings, include_extras=True).items():
+        meta: Meta = hint.__metadata__[0]
+        rows.append((name, getattr(defaults, name), meta.description or ""))
+    return rows
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Return the variables that give a child process these settings."""
+    return {
+        f"{ENV_PREFIX}{name.upper()}": str(value)
+        for name, value in msgspec.structs.asdict(settings).items()
+    }
