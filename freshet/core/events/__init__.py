@@ -1,0 +1,1 @@
+"""Events: their schema, codec, topics, partition function and producer."""

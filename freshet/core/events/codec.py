@@ -1,0 +1,129 @@
+"""Bytes to events and back, and the words for what can be wrong with the bytes.
+
+Law: decoding is a function of the bytes and of the record's own time stamp, never of the wall
+clock, so that a log decodes the same way whenever it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+import xxhash
+
+from freshet.core.errors import EventError
+from freshet.core.events.schema import MAX_EVENT_BYTES, MAX_FUTURE_MS, Event, Item
+
+EMPTY: Final = "empty"
+TOO_LARGE: Final = "too_large"
+UNDECODABLE: Final = "undecodable"
+UNKNOWN_TYPE: Final = "unknown_type"
+ABSURD_TIME: Final = "absurd_time"
+INVALID: Final = "invalid"
+REJECT_REASONS: Final = (EMPTY, TOO_LARGE, UNDECODABLE, UNKNOWN_TYPE, ABSURD_TIME, INVALID)
+
+_EVENT_DECODER = msgspec.json.Decoder(Event)
+_ITEM_DECODER = msgspec.json.Decoder(Item)
+_ENCODER = msgspec.json.Encoder()
+
+
+class Reject(NamedTuple):
+    """A record that is no event: where it stood in the batch, and why."""
+
+    at: int
+    error: EventError
+
+
+def encode(value: Event | Item) -> bytes:
+    """Return the JSON of an event or a catalogue item, as it travels on Kafka."""
+    return _ENCODER.encode(value)
+
+
+def event_hash(event_id: str) -> int:
+    """Return the 64-bit hash by which the state remembers an event; never 0, which means none.
+
+    >>> f"{event_hash('e1'):016x}"
+    '1f7e24023b50eaef'
+    """
+    return xxhash.xxh3_64_intdigest(event_id.encode()) or 1
+
+
+def decode_event(raw: bytes | None, record_ts_ms: int) -> Event:
+    """Return the event in `raw`.
+
+    Args:
+        raw: JSON, at most `MAX_EVENT_BYTES` long.
+        record_ts_ms: when the log took the record; an event may be `MAX_FUTURE_MS` ahead of it.
+
+    Raises:
+        EventError: when it is no event; the reason is one of `REJECT_REASONS`.
+
+    >>> decode_event(b'{"type": "click"}', 0)
+    Traceback (most recent call last):
+    freshet.core.errors.EventError: invalid: Object missing required field `event_id`
+    """
+    if not raw:
+        raise EventError(EMPTY, "the record has no value")
+    if len(raw) > MAX_EVENT_BYTES:
+        raise EventError(
+            TOO_LARGE, f"{len(raw)} bytes, expected at most {MAX_EVENT_BYTES}; send less context"
+        )
+    try:
+        event = _EVENT_DECODER.decode(raw)
+    except msgspec.ValidationError as error:
+        raise EventError(_reason(str(error)), str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise EventError(UNDECODABLE, f"not JSON in UTF-8: {error}") from error
+    if event.ts_ms > record_ts_ms + MAX_FUTURE_MS:
+        ahead_s = (event.ts_ms - record_ts_ms) / 1000
+        raise EventError(ABSURD_TIME, f"ts_ms is {ahead_s:.0f} s ahead of the log; check the clock")
+    return event
+
+
+def decode_events(
+    raws: Sequence[bytes | None], record_ts_ms: Sequence[int]
+) -> tuple[list[Event], list[int], list[Reject]]:
+    """Decode a batch; one bad event leaves its neighbours untouched.
+
+    Args:
+        raws: (n,) values of the records.
+        record_ts_ms: (n,) time stamps of the records, ms.
+
+    Returns:
+        The events, the index in `raws` of each, and the rejects.
+    """
+    events: list[Event] = []
+    indices: list[int] = []
+    rejects: list[Reject] = []
+    for index, raw in enumerate(raws):
+        try:
+            events.append(decode_event(raw, record_ts_ms[index]))
+            indices.append(index)
+        except EventError as error:
+            rejects.append(Reject(index, error))
+    return events, indices, rejects
+
+
+def decode_item(raw: bytes) -> Item:
+    """Return the catalogue item in `raw`.
+
+    Raises:
+        EventError: when it is no item.
+    """
+    if len(raw) > MAX_EVENT_BYTES:
+        raise EventError(TOO_LARGE, f"{len(raw)} bytes, expected at most {MAX_EVENT_BYTES}")
+    try:
+        return _ITEM_DECODER.decode(raw)
+    except msgspec.ValidationError as error:
+        raise EventError(INVALID, str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise EventError(UNDECODABLE, f"not JSON in UTF-8: {error}") from error
+
+
+def _reason(message: str) -> str:
+    if message.endswith("`$.type`"):
+        return UNKNOWN_TYPE
+    if message.endswith("`$.ts_ms`"):
+        return ABSURD_TIME
+    return INVALID
