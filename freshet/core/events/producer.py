@@ -1,0 +1,164 @@
+"""The one Kafka producer: idempotent, explicit partitions, acknowledged by all replicas.
+
+Law: whoever promises that a record is kept waits for its delivery report first; a record that was
+not delivered is an error of the caller's own, never a log line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaException, Producer
+
+from freshet.core.errors import ServiceError
+
+DELIVERY_TIMEOUT_MS = 10_000
+
+Delivered = Callable[[Any, Any], None]
+"""Called with (error or None, message) from the polling thread."""
+
+
+class Record(NamedTuple):
+    """What is to be produced. A value of None deletes the key from a compacted topic."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+class EventProducer:
+    """Produces records and answers for their delivery.
+
+    Args:
+        bootstrap: host:port[,host:port] of the brokers.
+        linger_ms: how long a record may wait for company; 0 for the least latency.
+    """
+
+    def __init__(self, bootstrap: str, *, linger_ms: float = 0) -> None:
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "enable.idempotence": True,
+                "acks": "all",
+                "compression.type": "lz4",
+                "linger.ms": linger_ms,
+                "delivery.timeout.ms": DELIVERY_TIMEOUT_MS,
+                "queue.buffering.max.messages": 200_000,
+                "log_level": 3,
+            }
+        )
+        self._failures: list[str] = []
+        self._closed = threading.Event()
+        self._poller = threading.Thread(target=self._poll, name="producer-poll", daemon=True)
+        self._poller.start()
+
+    def _poll(self) -> None:
+        while not self._closed.is_set():
+            self._producer.poll(0.1)
+
+    def _note_failure(self, error: Any, _message: Any) -> None:
+        if error is not None:
+            self._failures.append(str(error))
+
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+        on_delivery: Delivered | None = None,
+    ) -> None:
+        """Queue a record; waits while the queue is full.
+
+        A delivery that fails is reported to `on_delivery`, or else raised by the next `flush`.
+
+        Raises:
+            ServiceError: the client refuses the record (for example: it is too large).
+        """
+        while True:
+            try:
+                self._producer.produce(
+                    topic,
+                    value=value,
+                    key=key,
+                    partition=partition,
+                    headers=list(headers),
+                    on_delivery=on_delivery or self._note_failure,
+                )
+                return
+            except BufferError:
+                self._producer.poll(0.05)
+            except KafkaException as error:
+                raise ServiceError("kafka", str(error)) from error
+
+    def flush(self, timeout_s: float = 10.0) -> None:
+        """Wait until everything sent is acknowledged.
+
+        Raises:
+            ServiceError: something was not, within the time.
+        """
+        left = self._producer.flush(timeout_s)
+        failures, self._failures = self._failures, []
+        if left or failures:
+            why = failures[0] if failures else f"no answer within {timeout_s:g} s"
+            raise ServiceError("kafka", f"{left + len(failures)} records not delivered: {why}")
+
+    async def deliver(self, records: Sequence[Record], timeout_s: float = 5.0) -> list[str | None]:
+        """Produce records and wait for their acknowledgement.
+
+        Returns:
+            (n,) None where the record is kept, else why it may not be.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        results: list[str | None] = [f"no answer from Kafka within {timeout_s:g} s"] * len(records)
+        lock = threading.Lock()
+        left = len(records)
+        if not records:
+            return []
+
+        def finish() -> None:
+            if not done.done():
+                done.set_result(None)
+
+        def report(index: int) -> Delivered:
+            def delivered(error: Any, _message: Any) -> None:
+                nonlocal left
+                results[index] = None if error is None else str(error)
+                with lock:
+                    left -= 1
+                    last = left == 0
+                if last and not loop.is_closed():
+                    loop.call_soon_threadsafe(finish)
+
+            return delivered
+
+        for index, record in enumerate(records):
+            self.send(
+                record.topic,
+                record.partition,
+                record.value,
+                key=record.key,
+                headers=record.headers,
+                on_delivery=report(index),
+            )
+        try:
+            async with asyncio.timeout(timeout_s):
+                await done
+        except TimeoutError:
+            pass
+        return list(results)
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Deliver what is queued and stop the polling thread; may be called twice."""
+        if not self._closed.is_set():
+            self._producer.flush(timeout_s)
+            self._closed.set()
+            self._poller.join(timeout_s)
