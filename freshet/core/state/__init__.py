@@ -1,0 +1,1 @@
+"""The state in Redis: keys, record layouts, reading back, hashing."""

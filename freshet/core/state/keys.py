@@ -1,0 +1,73 @@
+"""Every Redis key of Freshet: its name, type, lifetime, bound and hash tag.
+
+Law: what one batch changes lies under one hash tag, `{u<p>}` for partition p of the users and
+`{i<p>}` for partition p of the items, so that state and position are written by one atomic script,
+also on Redis Cluster. No command enumerates keys: what must be enumerated is a HASH.
+
+| key                        | type   | lifetime   | bound                      | holds |
+|----------------------------|--------|------------|----------------------------|-------|
+| ns:{u<p>}:position         | HASH   | for ever   | 8 fields                   | next offset of `events`, totals |
+| ns:{u<p>}:user:<user id>   | STRING | `user_ttl` | `USER_DTYPE.itemsize` each | packed user record |
+| ns:{u<p>}:changes          | STREAM | for ever   | `CHANGES_KEPT` entries     | ids of the users a batch changed |
+| ns:{i<p>}:position         | HASH   | for ever   | 8 + one per source         | next offsets of `item-deltas`, of its sources |
+| ns:{i<p>}:items            | HASH   | for ever   | one field per item acted on | packed item records |
+| ns:{i<p>}:covisits         | HASH   | for ever   | one field per item, `COVISIT_CAPACITY` rows each | packed transitions; the field is the item's hash in decimal |
+| ns:{i<p>}:catalog          | HASH   | for ever   | one field per item offered | catalogue entries, JSON |
+| ns:{i<p>}:catalog-position | HASH   | for ever   | 8 fields                   | next offset of `catalog` |
+| ns:{i<p>}:changes          | STREAM | for ever   | `CHANGES_KEPT` entries     | ids of the items a batch changed |
+| ns:meta                    | HASH   | for ever   | 8 fields                   | layout version, partitions |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CHANGES_KEPT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Names of the Redis keys of one namespace."""
+
+    namespace: str
+
+    @property
+    def meta(self) -> str:
+        """What all processes of the installation must agree on."""
+        return f"{self.namespace}:meta"
+
+    def user_position(self, partition: int) -> str:
+        """Position of the user fold."""
+        return f"{self.namespace}:{{u{partition}}}:position"
+
+    def user(self, partition: int, user_id: str) -> str:
+        """Record of one user."""
+        return f"{self.namespace}:{{u{partition}}}:user:{user_id}"
+
+    def user_changes(self, partition: int) -> str:
+        """Users that changed, batch by batch."""
+        return f"{self.namespace}:{{u{partition}}}:changes"
+
+    def item_position(self, partition: int) -> str:
+        """Position of the item fold and of each of its sources."""
+        return f"{self.namespace}:{{i{partition}}}:position"
+
+    def items(self, partition: int) -> str:
+        """Records of all items of the partition."""
+        return f"{self.namespace}:{{i{partition}}}:items"
+
+    def covisits(self, partition: int) -> str:
+        """Transitions out of each item of the partition; the field is the item's hash."""
+        return f"{self.namespace}:{{i{partition}}}:covisits"
+
+    def catalog(self, partition: int) -> str:
+        """Catalogue entries of the partition."""
+        return f"{self.namespace}:{{i{partition}}}:catalog"
+
+    def catalog_position(self, partition: int) -> str:
+        """Position of the catalogue fold."""
+        return f"{self.namespace}:{{i{partition}}}:catalog-position"
+
+    def item_changes(self, partition: int) -> str:
+        """Items that changed, batch by batch."""
+        return f"{self.namespace}:{{i{partition}}}:changes"

@@ -1,0 +1,139 @@
+"""Reads the state back: one user, all items, positions, and the hash of the whole.
+
+For commands, audits and tests; serving follows the changes instead. This is the one place that
+enumerates user keys, which takes a while on a large installation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import redis
+import xxhash
+
+from freshet.core.events.partition import partition_of
+from freshet.core.state.keys import Keys
+from freshet.core.state.records import COVISIT_DTYPE, Records, unpack_items, unpack_users
+
+SECTIONS = ("users", "user_positions", "items", "covisits", "item_positions", "catalog")
+
+_USER_TOTALS = ("next", "applied", "duplicates", "rejected", "watermark_ts_ms")
+
+
+class StateReader:
+    """Reads the state of one namespace.
+
+    Args:
+        client: a client that returns bytes.
+        namespace: of the installation.
+        partitions: of its topics.
+    """
+
+    def __init__(self, client: redis.Redis, namespace: str, partitions: int) -> None:
+        self._client: Any = client
+        self._keys = Keys(namespace)
+        self._partitions = partitions
+
+    def user(self, user_id: str) -> np.void | None:
+        """Return the record of a user, one of `USER_DTYPE`, or None when there is none."""
+        partition = partition_of(user_id, self._partitions)
+        blob = self._client.get(self._keys.user(partition, user_id))
+        return None if blob is None else unpack_users([blob])[0]
+
+    def item(self, item_id: str) -> np.void | None:
+        """Return the record of an item, one of `ITEM_DTYPE`, or None when there is none."""
+        partition = partition_of(item_id, self._partitions)
+        blob = self._client.hget(self._keys.items(partition), item_id)
+        return None if blob is None else unpack_items([blob])[0]
+
+    def users(self) -> tuple[list[str], Records]:
+        """Return the ids and records of all users."""
+        pairs = list(self._user_blobs())
+        return [user_id for user_id, _ in pairs], unpack_users([blob for _, blob in pairs])
+
+    def items(self) -> tuple[list[str], Records]:
+        """Return the ids and records of all items that were acted on."""
+        pairs = [
+            pair for p in range(self._partitions) for pair in self._fields(self._keys.items(p))
+        ]
+        return [name.decode() for name, _ in pairs], unpack_items([blob for _, blob in pairs])
+
+    def user_positions(self) -> list[dict[str, int]]:
+        """Return the position of each partition of the events."""
+        return [self._position(self._keys.user_position(p)) for p in range(self._partitions)]
+
+    def item_positions(self) -> list[dict[str, int]]:
+        """Return the position of each partition of the item deltas."""
+        return [self._position(self._keys.item_position(p)) for p in range(self._partitions)]
+
+    def catalog_positions(self) -> list[dict[str, int]]:
+        """Return the position of each partition of the catalogue."""
+        return [self._position(self._keys.catalog_position(p)) for p in range(self._partitions)]
+
+    def digest(self) -> dict[str, str]:
+        """Return a hash of each section of the state.
+
+        Left out is what depends on when and in what batches the log was folded: lifetimes, the
+        changes streams, the offsets of item deltas, and how many of them came twice.
+        """
+        numbers = range(self._partitions)
+        keys = self._keys
+        return {
+            "users": _digest((user_id.encode(), blob) for user_id, blob in self._user_blobs()),
+            "user_positions": _digest(
+                (f"{p}:{name}".encode(), str(position.get(name, 0)).encode())
+                for p, position in enumerate(self.user_positions())
+                for name in _USER_TOTALS
+            ),
+            "items": _digest(pair for p in numbers for pair in self._fields(keys.items(p))),
+            "covisits": _digest(
+                (name, np.sort(np.frombuffer(blob, COVISIT_DTYPE)).tobytes())
+                for p in numbers
+                for name, blob in self._fields(keys.covisits(p))
+            ),
+            "item_positions": _digest(
+                (f"{p}:{name}".encode(), str(value).encode())
+                for p, position in enumerate(self.item_positions())
+                for name, value in position.items()
+                if name == "applied" or name.startswith("source:")
+            ),
+            "catalog": _digest(pair for p in numbers for pair in self._fields(keys.catalog(p))),
+        }
+
+    def _position(self, key: str) -> dict[str, int]:
+        return {name.decode(): int(value) for name, value in self._client.hgetall(key).items()}
+
+    def _fields(self, key: str) -> Iterator[tuple[bytes, bytes]]:
+        yield from self._client.hscan_iter(key, count=1000)
+
+    def _user_blobs(self) -> Iterator[tuple[str, bytes]]:
+        for partition in range(self._partitions):
+            prefix = self._keys.user(partition, "")
+            found = list(self._client.scan_iter(f"{prefix}*", count=5000))
+            for start in range(0, len(found), 1000):
+                chunk = found[start : start + 1000]
+                for key, blob in zip(chunk, self._client.mget(chunk), strict=True):
+                    if blob is not None:
+                        yield key.decode().removeprefix(prefix), blob
+
+
+def state_digest(client: redis.Redis, namespace: str, partitions: int) -> dict[str, str]:
+    """Return the hash of each section of the state; see `StateReader.digest`."""
+    return StateReader(client, namespace, partitions).digest()
+
+
+def state_hash(client: redis.Redis, namespace: str, partitions: int) -> str:
+    """Return one hash of the whole state, 32 hex digits."""
+    digest = state_digest(client, namespace, partitions)
+    return xxhash.xxh3_128_hexdigest(" ".join(digest[name] for name in SECTIONS).encode())
+
+
+def _digest(entries: Iterator[tuple[bytes, bytes]]) -> str:
+    """Return a hash of entries that does not depend on their order, 32 hex digits."""
+    total = 0
+    for name, value in entries:
+        framed = len(name).to_bytes(4, "little") + name + value
+        total += xxhash.xxh3_128_intdigest(framed)
+    return f"{total % 2**128:032x}"
