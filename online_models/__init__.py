@@ -1,0 +1,1 @@
+"""The maths, the features and the models: pure functions on arrays, bundles of files, training."""

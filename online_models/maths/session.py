@@ -1,0 +1,45 @@
+"""The session embedding: a time-decayed mean of the vectors of the last items."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def session_embedding(
+    vectors: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    ages_s: NDArray[Any],
+    half_life_s: float,
+) -> NDArray[np.float32]:
+    """Return the direction that a session points to.
+
+    The sum runs over the events one after the other, so that a user's embedding does not depend,
+    to the last bit, on who else is in the batch: state replayed in other batches is equal.
+
+    Args:
+        vectors: (n, k, d) item vectors; zero where unknown.
+        weights: (n, k) preference of each event, negative pushes away, 0 leaves out.
+        ages_s: (n, k) seconds from each event to the newest of its user, 0 or more.
+        half_life_s: an event so old weighs half.
+
+    Returns:
+        (n, d) unit vectors; zero where nothing is known.
+
+    >>> v = np.eye(2, dtype=np.float32)[None]
+    >>> session_embedding(v, np.ones((1, 2), np.float32), np.array([[0, 10]]), 10).round(3).tolist()
+    [[0.8939999938011169, 0.4470000147819519]]
+    """
+    n, k, d = vectors.shape
+    decayed = (weights * np.exp2(-ages_s / half_life_s)).astype(np.float32)  # (n, k)
+    total = np.zeros((n, d), np.float32)
+    for event in range(k):
+        total += decayed[:, event, None] * vectors[:, event]
+    norm = np.zeros(n, np.float32)
+    for axis in range(d):  # summed in order, for the same reason as above
+        norm += total[:, axis] * total[:, axis]
+    norm = np.sqrt(norm)
+    scale = np.where(norm > 1e-6, norm, np.inf).astype(np.float32)
+    return np.asarray(total / scale[:, None])
