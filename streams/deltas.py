@@ -1,0 +1,100 @@
+"""What the user fold tells the item fold: columns, not rows, one message per item partition.
+
+Law: a row is named by the partition and offset of the event that it comes from. Emitting a row
+again changes nothing, whatever the boundaries of the messages are, because the item fold drops
+rows of offsets that it has passed for that source.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.events.partition import partition_of_hash
+
+ACTIVITY_DTYPE = np.dtype(
+    [
+        ("offset", "<i8"),  # of the event in its source partition
+        ("ts_ms", "<i8"),
+        ("type", "u1"),
+        ("segment", "u1"),  # of the user, before the event
+    ]
+)
+COVISIT_ROW_DTYPE = np.dtype(
+    [
+        ("offset", "<i8"),
+        ("previous", "<u4"),  # hash of the item visited before: the row belongs to it
+        ("next", "<u4"),
+        ("ts_s", "<u4"),
+        ("draw", "<u4"),
+        ("distance", "u1"),
+    ]
+)
+
+
+class ItemDeltas(msgspec.Struct, array_like=True, frozen=True):
+    """Rows of one source batch for one item partition, in the order of their source offsets."""
+
+    source: int
+    item_ids: list[str]
+    activity: bytes
+    covisits: bytes
+
+    def activity_rows(self) -> NDArray[Any]:
+        """Return (n,) of `ACTIVITY_DTYPE`; row j is about `item_ids[j]`."""
+        return np.frombuffer(self.activity, ACTIVITY_DTYPE)
+
+    def covisit_rows(self) -> NDArray[Any]:
+        """Return (m,) of `COVISIT_ROW_DTYPE`."""
+        return np.frombuffer(self.covisits, COVISIT_ROW_DTYPE)
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(ItemDeltas)
+
+
+def encode_deltas(
+    source: int,
+    item_ids: list[str],
+    item_hashes: NDArray[np.uint32],
+    activity: NDArray[Any],
+    covisits: NDArray[Any],
+    partitions: int,
+) -> list[tuple[int, bytes]]:
+    """Return the messages of one source batch: (item partition, packed deltas).
+
+    Args:
+        source: partition of the events.
+        item_ids: (n,) item of each activity row.
+        item_hashes: (n,) their hashes.
+        activity: (n,) of `ACTIVITY_DTYPE`.
+        covisits: (m,) of `COVISIT_ROW_DTYPE`.
+        partitions: number of item partitions.
+    """
+    by_item = partition_of_hash(item_hashes, partitions)
+    by_previous = partition_of_hash(covisits["previous"], partitions)
+    messages = []
+    for partition in range(partitions):
+        rows = np.flatnonzero(by_item == partition)
+        transitions = covisits[by_previous == partition]
+        if len(rows) or len(transitions):
+            deltas = ItemDeltas(
+                source,
+                [item_ids[row] for row in rows.tolist()],
+                activity[rows].tobytes(),
+                transitions.tobytes(),
+            )
+            messages.append((partition, _ENCODER.encode(deltas)))
+    return messages
+
+
+def decode_deltas(raw: bytes) -> ItemDeltas:
+    """Return the deltas in a message.
+
+    Raises:
+        msgspec.DecodeError: the message was not written by a user fold.
+    """
+    return _DECODER.decode(raw)

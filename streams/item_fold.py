@@ -1,0 +1,113 @@
+"""The item fold: rows of the user folds into item records and transitions. Pure.
+
+Law: the result does not depend on the order of the rows. Several user partitions feed one item,
+and live and replay interleave them otherwise; sums, maxima and samples by priority are the same in
+any order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.events.schema import CLICK, IMPRESSION, TREND_WEIGHT
+from freshet.core.state.records import (
+    COVISIT_CAPACITY,
+    COVISIT_DTYPE,
+    TREND_HALF_LIVES_S,
+    Records,
+)
+from online_models.maths.covisitation import keep_largest, priorities
+from online_models.maths.trending import add_events
+
+_ROW_BYTES = COVISIT_DTYPE.itemsize
+
+
+def fold_items(items: Records, item: NDArray[np.int64], activity: NDArray[Any]) -> Records:
+    """Count activity into the records of its items.
+
+    Args:
+        items: (n,) of `ITEM_DTYPE`; left as they are.
+        item: (a,) row of each activity's item.
+        activity: (a,) of `ACTIVITY_DTYPE`.
+
+    Returns:
+        (n,) of `ITEM_DTYPE`.
+    """
+    items = items.copy()
+    kind, ts_ms = activity["type"], activity["ts_ms"]
+    np.add.at(items["type_counts"], (item, kind), 1)
+    items["trend"], items["last_ts_ms"] = add_events(
+        items["trend"], items["last_ts_ms"], item, ts_ms, TREND_WEIGHT[kind], TREND_HALF_LIVES_S
+    )
+    never = np.iinfo(np.int64).max
+    first = np.where(items["first_ts_ms"] == 0, never, items["first_ts_ms"])
+    np.minimum.at(first, item, ts_ms)
+    items["first_ts_ms"] = np.where(first == never, 0, first)
+    for field, code in (("impressions", IMPRESSION), ("clicks", CLICK)):
+        rows = kind == code
+        np.add.at(items[field], (item[rows], activity["segment"][rows]), 1)
+    return items
+
+
+def fold_covisits(
+    samples: list[bytes], item: NDArray[np.int64], rows: NDArray[Any], half_life_s: float
+) -> list[bytes]:
+    """Add transitions to the samples of their items.
+
+    Args:
+        samples: (n,) packed transitions of each item, `COVISIT_DTYPE`.
+        item: (c,) which sample each row belongs to.
+        rows: (c,) of `COVISIT_ROW_DTYPE`.
+        half_life_s: a transition so old weighs half.
+
+    Returns:
+        (n,) packed transitions; a sample that no row entered is the same object as before.
+    """
+    new = np.empty(len(rows), COVISIT_DTYPE)
+    for field in ("next", "ts_s", "draw", "distance"):
+        new[field] = rows[field]
+    enters = sample_priorities(new, half_life_s) >= _thresholds(samples, half_life_s)[item]
+    order = np.flatnonzero(enters)[np.argsort(item[enters], kind="stable")]
+    owner = item[order]
+    blob = new[order].tobytes()
+    starts = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]]) if len(owner) else owner
+    ends = np.r_[starts[1:], len(owner)]
+    folded = list(samples)
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=False):
+        row = int(owner[start])
+        grown = samples[row] + blob[start * _ROW_BYTES : end * _ROW_BYTES]
+        folded[row] = largest(grown, half_life_s)
+    return folded
+
+
+def largest(sample: bytes, half_life_s: float) -> bytes:
+    """Return the sample cut to its capacity; a cut sample ends with its smallest priority."""
+    if len(sample) < COVISIT_CAPACITY * _ROW_BYTES:
+        return sample
+    rows = np.frombuffer(sample, COVISIT_DTYPE)
+    kept = keep_largest(
+        np.zeros(len(rows), np.int64),
+        sample_priorities(rows, half_life_s),
+        rows["next"],
+        COVISIT_CAPACITY,
+    )
+    return rows[kept].tobytes()
+
+
+def sample_priorities(rows: NDArray[Any], half_life_s: float) -> NDArray[np.float64]:
+    """Return the sampling keys of packed transitions, (n,)."""
+    return priorities(rows["ts_s"], rows["draw"], rows["distance"], half_life_s)
+
+
+def _thresholds(samples: list[bytes], half_life_s: float) -> NDArray[np.float64]:
+    """Return the least priority that a new row needs to enter each sample."""
+    full = COVISIT_CAPACITY * _ROW_BYTES
+    thresholds = np.full(len(samples), -np.inf)
+    rows = [row for row, sample in enumerate(samples) if len(sample) >= full]
+    if rows:
+        tails = b"".join([samples[row][-_ROW_BYTES:] for row in rows])
+        thresholds[rows] = sample_priorities(np.frombuffer(tails, COVISIT_DTYPE), half_life_s)
+    return thresholds

@@ -1,0 +1,301 @@
+"""The user fold: events of one partition into the records of their users. Pure.
+
+Law: the result is a function of the users and of the events in their order, and folding a log in
+one batch or in many gives the same bytes. So nothing here depends on a clock, on the size of the
+batch or on who else is in it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.events.schema import INTERACTION, PREFERENCE, VISIT
+from freshet.core.state.records import (
+    HISTORY_LENGTH,
+    RECENT_EVENT_IDS,
+    Records,
+    segment_of,
+)
+from online_models.maths.seen import add_items
+from online_models.maths.session import session_embedding
+from streams.deltas import ACTIVITY_DTYPE, COVISIT_ROW_DTYPE
+
+SESSION_EVENTS = 10
+"""Newest interactions that make up the session embedding."""
+
+VISIT_LOOKBACK = 10
+"""Most interactions from a visit to the next for the two to make a transition."""
+
+VectorLookup = Callable[[NDArray[np.uint32]], NDArray[np.float32]]
+"""Item hashes (n,) to vectors (n, d), zero where an item has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserEvents:
+    """Events as columns, in the order of their offsets.
+
+    Attributes:
+        user: (e,) int64 row of the user among the records given to the fold.
+        offset: (e,) int64.
+        ts_ms: (e,) int64 event time.
+        type: (e,) uint8 code of the type.
+        item: (e,) uint32 hash of the item.
+        event: (e,) uint64 hash of the event id.
+    """
+
+    user: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    ts_ms: NDArray[np.int64]
+    type: NDArray[np.uint8]
+    item: NDArray[np.uint32]
+    event: NDArray[np.uint64]
+
+    def take(self, rows: NDArray[Any]) -> UserEvents:
+        """Return the events at `rows`, in that order."""
+        return UserEvents(
+            self.user[rows],
+            self.offset[rows],
+            self.ts_ms[rows],
+            self.type[rows],
+            self.item[rows],
+            self.event[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UserFold:
+    """What a batch of events made.
+
+    Attributes:
+        users: (u,) of `USER_DTYPE`, the new records.
+        accepted: (e,) bool, False for an event that had been counted before.
+        activity: (a,) of `ACTIVITY_DTYPE`, one row per accepted event, in order.
+        covisits: (c,) of `COVISIT_ROW_DTYPE`.
+    """
+
+    users: Records
+    accepted: NDArray[np.bool_]
+    activity: NDArray[Any]
+    covisits: NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class UserFoldOptions:
+    """The part of the settings that shapes the user state."""
+
+    covisit_distance: int
+    session_half_life_s: float
+
+
+def fold_users(
+    users: Records,
+    events: UserEvents,
+    vectors: VectorLookup,
+    model_tag: int,
+    options: UserFoldOptions,
+) -> UserFold:
+    """Fold events into the records of their users.
+
+    Args:
+        users: (u,) of `USER_DTYPE`; every one has an event in the batch. Left as they are.
+        events: (e,) events.
+        vectors: finds item vectors of the bundle named by `model_tag`.
+        model_tag: tag of that bundle, 0 when there is none.
+        options: see `UserFoldOptions`.
+    """
+    users = users.copy()
+    accepted = accepted_events(users, events)
+    kept = events if accepted.all() else events.take(np.flatnonzero(accepted))
+    order = np.argsort(kept.user, kind="stable")
+    by_user = kept.take(order)
+    rank, _ = _ranks(by_user.user, len(users))
+    interacts = INTERACTION[by_user.type]
+    history = by_user.take(np.flatnonzero(interacts))
+    before = users["interactions"].astype(np.int64)
+    earlier = _running_count(interacts, by_user.user, len(users))
+
+    activity = np.empty(len(order), ACTIVITY_DTYPE)
+    activity["offset"][order] = by_user.offset
+    activity["ts_ms"][order] = by_user.ts_ms
+    activity["type"][order] = by_user.type
+    activity["segment"][order] = segment_of(before[by_user.user] + earlier)
+    covisits = _transitions(users, history, options.covisit_distance)
+
+    _count(users, by_user, rank)
+    _remember(users, history)
+    _embed(users, history.user, vectors, model_tag, options.session_half_life_s)
+    return UserFold(users, accepted, activity, covisits)
+
+
+def accepted_events(users: Records, events: UserEvents) -> NDArray[np.bool_]:
+    """Return which events were not applied before, (e,) bool.
+
+    An event is a duplicate when its id is among the last `RECENT_EVENT_IDS` accepted of its user.
+    """
+    known = (users["recent_events"][events.user] == events.event[:, None]).any(axis=1)
+    distinct = len(np.unique(events.event)) == len(events.event)
+    accepted = np.ones(len(events.event), np.bool_)
+    if distinct and not known.any():
+        return accepted
+    suspects = set(events.user[known].tolist())
+    if not distinct:
+        _, first, counts = np.unique(events.event, return_index=True, return_counts=True)
+        repeated = np.isin(events.event, events.event[first[counts > 1]])
+        suspects |= set(events.user[repeated].tolist())
+    for user in suspects:
+        rows = np.flatnonzero(events.user == user)
+        accepted[rows] = _accepted_one_by_one(users[user], events.event[rows].tolist())
+    return accepted
+
+
+def _accepted_one_by_one(user: np.void, event_hashes: list[int]) -> list[bool]:
+    applied = int(user["applied"])
+    known = min(applied, RECENT_EVENT_IDS)
+    ring = user["recent_events"]
+    oldest_first = [int(ring[(applied - known + i) % RECENT_EVENT_IDS]) for i in range(known)]
+    recent: deque[int] = deque(oldest_first, maxlen=RECENT_EVENT_IDS)
+    accepted = []
+    for event in event_hashes:
+        accepted.append(event not in recent)
+        if accepted[-1]:
+            recent.append(event)
+    return accepted
+
+
+def _ranks(user: NDArray[np.int64], n_users: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return each row's rank among its user's rows, and the rows per user; sorted by user."""
+    count = np.bincount(user, minlength=n_users).astype(np.int64)
+    first = np.cumsum(count) - count
+    return np.arange(len(user)) - first[user], count
+
+
+def _running_count(
+    flags: NDArray[np.bool_], user: NDArray[np.int64], n_users: int
+) -> NDArray[np.int64]:
+    """Return how many earlier rows of the same user are flagged; rows sorted by user."""
+    flagged = flags.astype(np.int64)
+    total = np.cumsum(flagged) - flagged  # over all users
+    per_user = np.bincount(user, weights=flagged, minlength=n_users).astype(np.int64)
+    return np.asarray(total - (np.cumsum(per_user) - per_user)[user])
+
+
+def _count(users: Records, events: UserEvents, rank: NDArray[np.int64]) -> None:
+    """Count the events and keep their ids; rows sorted by user."""
+    user = events.user
+    applied = users["applied"].astype(np.int64)
+    count = np.bincount(user, minlength=len(users))
+    newest = rank >= count[user] - RECENT_EVENT_IDS
+    slot = (applied[user] + rank) % RECENT_EVENT_IDS
+    users["recent_events"][user[newest], slot[newest]] = events.event[newest]
+    np.add.at(users["type_counts"], (user, events.type), 1)
+    last_ts_ms = users["last_ts_ms"].copy()
+    np.maximum.at(last_ts_ms, user, events.ts_ms)
+    users["last_ts_ms"] = last_ts_ms
+    last = rank == count[user] - 1
+    users["last_event"][user[last]] = events.event[last]
+    users["applied"] += count.astype(np.uint32)
+
+
+def _remember(users: Records, history: UserEvents) -> None:
+    """Write the interactions into history and seen filter; rows sorted by user."""
+    user = history.user
+    rank, count = _ranks(user, len(users))
+    before = users["interactions"].astype(np.int64)
+    number = before[user] + rank
+    users["seen"] = add_items(users["seen"], before, user, number, history.item)
+    newest = rank >= count[user] - HISTORY_LENGTH
+    row, slot = user[newest], number[newest] % HISTORY_LENGTH
+    users["history"]["item"][row, slot] = history.item[newest]
+    users["history"]["ts_s"][row, slot] = history.ts_ms[newest] // 1000
+    users["history"]["type"][row, slot] = history.type[newest]
+    users["interactions"] += count.astype(np.uint32)
+
+
+def _newest(users: Records, length: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return the newest history rows, newest first, (u, length), and which of them exist."""
+    total = users["interactions"].astype(np.int64)[:, None]
+    back = np.arange(length)[None, :]
+    row = np.arange(len(users))[:, None]
+    return users["history"][row, (total - 1 - back) % HISTORY_LENGTH], back < total
+
+
+def _embed(
+    users: Records,
+    interacting: NDArray[np.int64],
+    vectors: VectorLookup,
+    model_tag: int,
+    half_life_s: float,
+) -> None:
+    """Write the session embeddings of the newest interactions, in the space of the bundle.
+
+    Only where they differ from the ones that are there: a new interaction, or another bundle.
+    """
+    stale = users["model_tag"] != model_tag
+    stale[interacting] = model_tag != 0
+    chosen = np.flatnonzero(stale)
+    if not len(chosen):
+        return
+    rows, exist = _newest(users[chosen], SESSION_EVENTS)
+    found = vectors(rows["item"].ravel()).reshape(len(chosen), SESSION_EVENTS, -1)  # (u, k, d)
+    weights = np.where(exist, PREFERENCE[rows["type"]], np.float32(0))
+    ts_s = np.where(exist, rows["ts_s"], 0).astype(np.int64)
+    ages_s = np.where(exist, ts_s.max(axis=1, keepdims=True) - ts_s, 0)
+    users["embedding"][chosen] = session_embedding(found, weights, ages_s, half_life_s)
+    users["model_tag"][chosen] = model_tag
+
+
+def _transitions(users: Records, history: UserEvents, max_distance: int) -> NDArray[Any]:
+    """Return the visits that followed visits; `users` still stand before the batch.
+
+    A visit to the item of the visit before it counts only when both are of the same type: a click
+    after a click is a return, a purchase after a click is the same visit going on.
+    """
+    rank, _ = _ranks(history.user, len(users))
+    number = users["interactions"].astype(np.int64)[history.user] + rank
+    visiting = np.flatnonzero(VISIT[history.type])
+    visits = history.take(visiting)
+    stored_user, stored_number, stored = _stored_visits(users, max_distance)
+    user = np.r_[stored_user, visits.user]
+    item = np.r_[stored["item"], visits.item]
+    kind = np.r_[stored["type"], visits.type]
+    numbers = np.r_[stored_number, number[visiting]]
+    batch_row = np.r_[np.full(len(stored_user), -1), np.arange(len(visits.user))]
+    order = np.argsort(user, kind="stable")  # stored visits come first, oldest first
+    user, item, kind = user[order], item[order], kind[order]
+    numbers, batch_row = numbers[order], batch_row[order]
+    parts = []
+    for distance in range(1, max_distance + 1):
+        now, then = slice(distance, None), slice(None, -distance)
+        pairs = (user[now] == user[then]) & (batch_row[now] >= 0)
+        pairs &= numbers[now] - numbers[then] <= VISIT_LOOKBACK
+        pairs &= (item[now] != item[then]) | (kind[now] == kind[then])
+        at = np.flatnonzero(pairs)
+        rows = batch_row[now][at]
+        part = np.empty(len(at), COVISIT_ROW_DTYPE)
+        part["offset"] = visits.offset[rows]
+        part["previous"] = item[then][at]
+        part["next"] = visits.item[rows]
+        part["ts_s"] = visits.ts_ms[rows] // 1000
+        part["draw"] = visits.event[rows] >> np.uint64(32)
+        part["distance"] = distance
+        parts.append(part)
+    covisits = np.concatenate(parts)
+    return covisits[np.lexsort((covisits["distance"], covisits["offset"]))]
+
+
+def _stored_visits(
+    users: Records, length: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
+    """Return user, interaction number and row of each user's newest visits, oldest first."""
+    rows, exist = _newest(users, VISIT_LOOKBACK)
+    visited = VISIT[rows["type"]] & exist  # (u, VISIT_LOOKBACK)
+    kept = visited & (np.cumsum(visited, axis=1) <= length)
+    user, column = np.nonzero(kept[:, ::-1])  # reversed: oldest first
+    back = VISIT_LOOKBACK - 1 - column
+    return user, users["interactions"].astype(np.int64)[user] - 1 - back, rows[user, back]
