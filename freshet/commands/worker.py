@@ -1,0 +1,37 @@
+"""`freshet worker`: the composition root of the stream processors."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from freshet.core.logging import configure_logging
+from freshet.core.settings import load_settings
+
+
+@click.command("worker")
+@click.option("--alone", is_flag=True, help="Run without a supervisor: end when the worker ends.")
+def command(alone: bool) -> None:
+    r"""Fold events from Kafka into the state in Redis.
+
+    Reads the topics `<namespace>.events`, `.item-deltas` and `.catalog`. State and position are
+    written together, so a worker may be killed at any time: the next one reads on from the
+    position in Redis, and nothing is lost or counted twice. A supervisor starts the worker again
+    whenever it ends. Start as many as you like; each takes its share of the partitions.
+
+    \b
+    Example:
+        FRESHET_KAFKA_BOOTSTRAP=kafka:9092 FRESHET_REDIS_URL=redis://redis:6379 freshet worker
+    """
+    settings = load_settings()
+    configure_logging("worker" if alone else "supervisor", settings.log_level)
+    if alone:
+        from streams.worker import run_worker
+
+        run_worker(settings)
+        return
+    from streams.supervisor import supervise
+
+    again = [sys.executable, "-m", "freshet.commands.main", "worker", "--alone"]
+    sys.exit(supervise(again, shutdown_s=settings.shutdown_s))

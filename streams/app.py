@@ -1,0 +1,122 @@
+"""The Faust app: one agent per fold, each reading whole batches.
+
+Law: nothing that fails inside an agent may reach Faust, which would acknowledge the batch and go
+on. Every error ends the process before that; the supervisor starts it again, and it reads on from
+the position in Redis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import faust
+from faust.types import TP
+
+from freshet.core.errors import FreshetError, SettingError
+from freshet.core.settings import Settings
+from streams.fold_shell import FoldShell
+from streams.record_batch import RecordBatch
+from streams.transport import BatchSchema, batch_transport, check_start
+
+log = logging.getLogger(__name__)
+
+EXIT_RESTART = 75  # EX_TEMPFAIL: start me again
+EXIT_SETTING = 2  # starting again will not help
+
+BATCHES_UNDER_WAY = 2  # of a partition: one is applied, one waits for it
+
+Fail = Callable[[BaseException], NoReturn]
+
+
+def exit_process(error: BaseException) -> NoReturn:
+    """Say what happened and end the process at once, acknowledging nothing."""
+    if isinstance(error, FreshetError):
+        log.error("%s", error)
+    else:
+        log.error("a bug, please report it:\n%s", "".join(traceback.format_exception(error)))
+    logging.shutdown()
+    os._exit(EXIT_SETTING if isinstance(error, SettingError) else EXIT_RESTART)
+
+
+def create_app(settings: Settings, folds: Sequence[FoldShell], fail: Fail = exit_process) -> Any:
+    """Return the app that feeds the folds; starting it joins the consumer group.
+
+    Args:
+        settings: of the installation.
+        folds: the folds, each of a topic of its own.
+        fail: ends the process; never returns.
+    """
+    by_topic = {fold.topic: fold for fold in folds}
+
+    async def start_offset(tp: TP, earliest: int, end: int) -> int:
+        try:
+            position = await by_topic[tp.topic].start(tp.partition, earliest)
+            check_start(tp, position, end)
+        except Exception as error:
+            fail(error)
+        return position
+
+    transport = batch_transport(start_offset, settings.fetch_wait_ms)
+
+    class FreshetApp(faust.App):
+        def _new_transport(self) -> Any:
+            return transport(self.conf.broker_consumer, self)
+
+    app = FreshetApp(
+        settings.namespace,
+        broker="kafka://" + settings.kafka_bootstrap.replace(",", ";kafka://"),
+        store="memory://",
+        processing_guarantee="at_least_once",
+        autodiscover=False,
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        stream_wait_empty=True,
+        stream_buffer_maxsize=8,  # batches, not events
+        broker_commit_interval=1.0,
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=3.0,
+        broker_rebalance_timeout=20.0,
+        broker_request_timeout=30.0,
+        broker_max_poll_records=4096,
+        consumer_max_fetch_size=1024 * 1024,
+        consumer_auto_offset_reset="earliest",
+    )
+    for fold in folds:
+        topic = app.topic(fold.topic, schema=BatchSchema(), allow_empty=True)
+        app.agent(topic, name=f"{settings.namespace}.{fold.name}", concurrency=1)(
+            _agent(fold, fail)
+        )
+    return app
+
+
+def _agent(fold: FoldShell, fail: Fail) -> Callable[[Any], Any]:
+    async def apply(batch: RecordBatch, room: asyncio.Semaphore) -> None:
+        try:
+            await fold.apply(batch)
+        except Exception as error:
+            fail(error)
+        finally:
+            room.release()
+
+    async def apply_batches(stream: Any) -> None:
+        # Faust acknowledges a batch when the next one is asked for, here before it is applied.
+        # That is harmless: reading starts from Redis' position, never from Kafka's commit.
+        rooms: defaultdict[int, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(BATCHES_UNDER_WAY)
+        )
+        tasks: set[asyncio.Task[None]] = set()
+        async for batch in stream:
+            room = rooms[batch.partition]
+            await room.acquire()
+            task = asyncio.create_task(apply(batch, room))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    return apply_batches

@@ -1,0 +1,68 @@
+"""The item vectors of the bundle in use, as the user fold needs them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.state.records import EMBEDDING_DIM
+from online_models.artifacts.registry import Registry
+from online_models.artifacts.vectors import ItemVectors
+
+log = logging.getLogger(__name__)
+
+POLL_S = 1.0
+
+
+class NoVectors:
+    """Stands in until a first bundle is published: no item has a vector."""
+
+    tag = 0
+
+    def lookup(self, hashes: NDArray[np.uint32]) -> NDArray[np.float32]:
+        """Return zeros, (n, EMBEDDING_DIM)."""
+        return np.zeros((len(hashes), EMBEDDING_DIM), np.float32)
+
+
+class BundleVectors:
+    """Vectors of one bundle; an item that it does not know has a zero vector."""
+
+    def __init__(self, vectors: ItemVectors) -> None:
+        self.tag = vectors.tag
+        self._vectors = vectors
+
+    def lookup(self, hashes: NDArray[np.uint32]) -> NDArray[np.float32]:
+        """Return the vectors of items, (n, EMBEDDING_DIM)."""
+        return self._vectors.lookup(hashes)[0]
+
+
+class LiveVectors:
+    """Follows the registry's current bundle."""
+
+    def __init__(self, models_dir: Path) -> None:
+        self._registry = Registry(models_dir)
+        self._version: str | None = None
+        self.current: NoVectors | BundleVectors = NoVectors()
+
+    def refresh(self) -> None:
+        """Load the current bundle's vectors when it is another one than before."""
+        version = self._registry.current()
+        if version is None or version == self._version:
+            return
+        self._version = version  # also when it fails: a broken bundle is reported once
+        try:
+            self.current = BundleVectors(ItemVectors.load(self._registry.path(version)))
+        except (OSError, ValueError) as error:
+            log.error("vectors of bundle %s refused, the old ones stay: %s", version, error)
+            return
+        log.info("session embeddings use bundle %s", version)
+
+    async def follow(self) -> None:
+        """Refresh for ever."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            self.refresh()

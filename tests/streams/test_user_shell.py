@@ -1,0 +1,197 @@
+"""The shell of the user fold: nothing lost, nothing counted twice, bad records set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from freshet.core.errors import PositionError, ServiceError
+from freshet.core.events.codec import encode
+from freshet.core.events.partition import partition_of
+from freshet.core.events.schema import Event
+from freshet.core.state.records import unpack_users
+from streams.deltas import decode_deltas
+from streams.fold_shell import FoldContext
+from streams.item_vectors import LiveVectors
+from streams.record_batch import RecordBatch
+from streams.user_shell import UserShell
+
+from .conftest import NOW_MS, PARTITIONS
+
+PARTITION = 2
+USERS = [f"user-{n}" for n in range(99) if partition_of(f"user-{n}", PARTITIONS) == PARTITION]
+
+
+def event(number: int, user: str | None = None) -> bytes:
+    return encode(
+        Event(
+            event_id=f"e{number}",
+            type="click",
+            user_id=user or USERS[number % 3],
+            item_id=f"item-{number % 7}",
+            ts_ms=NOW_MS - 1000 + number,
+        )
+    )
+
+
+def batch(values: Sequence[bytes | None], start: int = 0) -> RecordBatch:
+    offsets = list(range(start, start + len(values)))
+    return RecordBatch(
+        "freshet.events", PARTITION, start, offsets, [b"k"] * len(values), values,
+        [NOW_MS] * len(values),
+    )  # fmt: skip
+
+
+async def started(context: FoldContext, tmp_path: Path) -> UserShell:
+    shell = UserShell(context, LiveVectors(tmp_path))
+    await shell.start(PARTITION, 0)
+    return shell
+
+
+def clicks(context: FoldContext) -> int:
+    store: Any = context.store
+    users = unpack_users(list(store.values.values()))
+    return int(users["type_counts"].sum())
+
+
+def delta_offsets(context: FoldContext) -> list[int]:
+    producer: Any = context.producer
+    messages = producer.values("freshet.item-deltas")
+    rows = [row for raw in messages for row in decode_deltas(raw).activity_rows()]
+    return sorted(int(row["offset"]) for row in rows)
+
+
+async def test_a_batch_is_applied_in_pieces(context: FoldContext, tmp_path: Path) -> None:
+    """Larger than one script call, it is still whole: state, position, deltas."""
+    shell = await started(context, tmp_path)
+    await shell.apply(batch([event(n) for n in range(23)]))
+    position = await context.store.position(shell.position_key(PARTITION))
+    assert position["next"] == position["applied"] == clicks(context) == 23
+    assert position["watermark_ts_ms"] == NOW_MS - 1000 + 22
+    assert delta_offsets(context) == list(range(23))
+
+
+async def test_a_batch_that_comes_again_changes_nothing(
+    context: FoldContext, tmp_path: Path
+) -> None:
+    """Whole or in part."""
+    shell = await started(context, tmp_path)
+    values = [event(n) for n in range(8)]
+    await shell.apply(batch(values))
+    await shell.apply(batch(values))
+    await shell.apply(batch([*values[5:], event(8)], start=5))
+    assert clicks(context) == 9
+    assert delta_offsets(context) == list(range(9))
+
+
+async def test_a_batch_that_was_not_handed_over_is_noticed(
+    context: FoldContext, tmp_path: Path
+) -> None:
+    """The next one ends the worker, and has written nothing."""
+    shell = await started(context, tmp_path)
+    await shell.apply(batch([event(0)]))
+    with pytest.raises(PositionError):
+        await shell.apply(batch([event(5)], start=5))
+    assert clicks(context) == 1
+
+
+async def test_a_hole_in_the_log_is_no_gap(context: FoldContext, tmp_path: Path) -> None:
+    """Transaction markers and compaction leave offsets out."""
+    shell = await started(context, tmp_path)
+    await shell.apply(batch([event(0)]))
+    holed = replace(batch([event(7)], start=1), offsets=[7])
+    await shell.apply(holed)
+    assert clicks(context) == 2
+    assert (await context.store.position(shell.position_key(PARTITION)))["next"] == 8
+
+
+async def test_a_crash_before_the_write_emits_again_and_counts_once(
+    context: FoldContext, tmp_path: Path
+) -> None:
+    """The deltas were acknowledged, the state was not written: the next worker does both."""
+    store: Any = context.store
+    crashing = await started(context, tmp_path)
+    store.positions[crashing.position_key(PARTITION)] = {"next": 77}  # as if rewound meanwhile
+    with pytest.raises(PositionError):
+        await crashing.apply(batch([event(n) for n in range(5)]))
+    store.positions.clear()
+    again = await started(context, tmp_path)
+    await again.apply(batch([event(n) for n in range(4)]))
+    await again.apply(batch([event(n) for n in range(4, 6)], start=4))
+    assert clicks(context) == 6
+    assert delta_offsets(context) == sorted([*range(5), *range(6)])
+
+
+async def test_a_broker_that_is_away_stops_before_the_state(
+    context: FoldContext, tmp_path: Path
+) -> None:
+    """No state without its deltas."""
+    producer: Any = context.producer
+    shell = await started(context, tmp_path)
+    producer.failing = True
+    with pytest.raises(ServiceError, match="not delivered"):
+        await shell.apply(batch([event(0)]))
+    assert clicks(context) == 0
+
+
+async def test_bad_records_go_to_the_dead_letters(context: FoldContext, tmp_path: Path) -> None:
+    """With their origin and reason, and their neighbours are counted."""
+    stranger = next(f"x{n}" for n in range(99) if partition_of(f"x{n}", PARTITIONS) != PARTITION)
+    shell = await started(context, tmp_path)
+    values = [event(0), b"{bad", None, event(1, stranger), event(2), b"x" * 100_000]
+    await shell.apply(batch(values, start=40))
+    producer: Any = context.producer
+    letters = [r for r in producer.records if r.topic == "freshet.dead-letters"]
+    found = {}
+    for letter in letters:
+        headers = {name.removeprefix("freshet.dead-letter."): v for name, v in letter.headers}
+        assert headers["topic"] == b"freshet.events"
+        assert headers["partition"] == b"2"
+        assert letter.key == b"freshet.events-2-" + headers["offset"]
+        found[int(headers["offset"])] = headers["reason"].decode()
+    assert found == {
+        41: "undecodable",
+        42: "empty",
+        43: "wrong_partition",
+        45: "too_large",
+    }
+    assert [letter.value for letter in letters if letter.value == b"{bad"] == [b"{bad"]
+    assert clicks(context) == 2
+    position = await context.store.position(shell.position_key(PARTITION))
+    assert (position["next"], position["rejected"]) == (46, 4)
+
+
+async def test_an_event_sent_twice_counts_once(context: FoldContext, tmp_path: Path) -> None:
+    """A client that retries uses the same event id."""
+    shell = await started(context, tmp_path)
+    await shell.apply(batch([event(0), event(0)]))
+    await shell.apply(batch([event(0)], start=2))
+    assert clicks(context) == 1
+    assert delta_offsets(context) == [0]
+    assert (await context.store.position(shell.position_key(PARTITION)))["duplicates"] == 2
+
+
+async def test_a_worker_that_takes_over_reads_the_state(
+    context: FoldContext, tmp_path: Path
+) -> None:
+    """What one worker wrote, the next builds on."""
+    first = await started(context, tmp_path)
+    await first.apply(batch([event(n) for n in range(4)]))
+    second = UserShell(context, LiveVectors(tmp_path))
+    assert await second.start(PARTITION, 0) == 4
+    await second.apply(batch([event(n) for n in range(4, 8)], start=4))
+    assert clicks(context) == 8
+
+
+async def test_a_log_that_dropped_records_is_counted(
+    context: FoldContext, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Retention passed the position: loud, and reading goes on."""
+    shell = await started(context, tmp_path)
+    await shell.apply(batch([event(0)]))
+    assert await shell.start(PARTITION, earliest=10) == 10
+    assert "lost 9 records" in caplog.text
