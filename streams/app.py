@@ -44,12 +44,20 @@ def exit_process(error: BaseException) -> NoReturn:
     os._exit(EXIT_SETTING if isinstance(error, SettingError) else EXIT_RESTART)
 
 
-def create_app(settings: Settings, folds: Sequence[FoldShell], fail: Fail = exit_process) -> Any:
+def create_app(
+    settings: Settings,
+    folds: Sequence[FoldShell],
+    *,
+    instance_id: str | None = None,
+    fail: Fail = exit_process,
+) -> Any:
     """Return the app that feeds the folds; starting it joins the consumer group.
 
     Args:
         settings: of the installation.
         folds: the folds, each of a topic of its own.
+        instance_id: name of this member of the consumer group. A worker that comes back under
+            its name gets its partitions at once, not when its old session has timed out.
         fail: ends the process; never returns.
     """
     by_topic = {fold.topic: fold for fold in folds}
@@ -80,6 +88,7 @@ def create_app(settings: Settings, folds: Sequence[FoldShell], fail: Fail = exit
         stream_wait_empty=True,
         stream_buffer_maxsize=8,  # batches, not events
         broker_commit_interval=1.0,
+        consumer_group_instance_id=instance_id,
         broker_session_timeout=10.0,
         broker_heartbeat_interval=3.0,
         broker_rebalance_timeout=20.0,

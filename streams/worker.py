@@ -34,8 +34,12 @@ log = logging.getLogger(__name__)
 GC_THRESHOLD = 50_000  # a fetched batch is thousands of short-lived records, none in a cycle
 
 
-def run_worker(settings: Settings) -> None:
+def run_worker(settings: Settings, instance_id: str | None = None) -> None:
     """Fold until a signal ends the process.
+
+    Args:
+        settings: of the installation.
+        instance_id: see `streams.app.create_app`.
 
     Raises:
         ServiceError: Kafka or Redis is not there.
@@ -44,10 +48,10 @@ def run_worker(settings: Settings) -> None:
     faulthandler.enable()
     # As a policy, not by uvloop.run alone: Faust's consumer has a loop in a thread of its own.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    asyncio.run(_run(settings))
+    asyncio.run(_run(settings, instance_id))
 
 
-async def _run(settings: Settings) -> None:
+async def _run(settings: Settings, instance_id: str | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -62,7 +66,7 @@ async def _run(settings: Settings) -> None:
     vectors.refresh()
     context = FoldContext(settings, partitions, RedisStore(client), producer, system_clock)
     folds = [UserShell(context, vectors), ItemShell(context), CatalogShell(context)]
-    app = create_app(settings, folds)
+    app = create_app(settings, folds, instance_id=instance_id)
     app.in_worker = True
     app.finalize()
     gc.freeze()  # what lives until the end need not be looked at again

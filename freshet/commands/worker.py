@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import uuid
 
 import click
 
@@ -12,7 +13,8 @@ from freshet.core.settings import load_settings
 
 @click.command("worker")
 @click.option("--alone", is_flag=True, help="Run without a supervisor: end when the worker ends.")
-def command(alone: bool) -> None:
+@click.option("--instance-id", help="Name in the consumer group, for a quick return after a crash.")
+def command(alone: bool, instance_id: str | None) -> None:
     r"""Fold events from Kafka into the state in Redis.
 
     Reads the topics `<namespace>.events`, `.item-deltas` and `.catalog`. State and position are
@@ -29,9 +31,10 @@ def command(alone: bool) -> None:
     if alone:
         from streams.worker import run_worker
 
-        run_worker(settings)
+        run_worker(settings, instance_id)
         return
     from streams.supervisor import supervise
 
     again = [sys.executable, "-m", "freshet.commands.main", "worker", "--alone"]
+    again += ["--instance-id", instance_id or f"worker-{uuid.uuid4().hex[:12]}"]
     sys.exit(supervise(again, shutdown_s=settings.shutdown_s))
