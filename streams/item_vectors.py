@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.core.errors import BundleError
 from freshet.core.state.records import EMBEDDING_DIM
 from online_models.artifacts.registry import Registry
 from online_models.artifacts.vectors import ItemVectors
@@ -56,7 +57,7 @@ class LiveVectors:
         self._version = version  # also when it fails: a broken bundle is reported once
         try:
             self.current = BundleVectors(ItemVectors.load(self._registry.path(version)))
-        except (OSError, ValueError) as error:
+        except (BundleError, OSError, ValueError) as error:
             log.error("vectors of bundle %s refused, the old ones stay: %s", version, error)
             return
         log.info("session embeddings use bundle %s", version)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Callable
 
 REPEAT_INTERVAL_S = 10.0
 CHATTY_LIBRARIES = ("abc", "aiokafka", "faust", "httpx", "mode", "streams.app")
@@ -17,9 +18,12 @@ class RepeatFilter(logging.Filter):
     is added to the next one that passes.
     """
 
-    def __init__(self, interval_s: float = REPEAT_INTERVAL_S) -> None:
+    def __init__(
+        self, interval_s: float = REPEAT_INTERVAL_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         super().__init__()
         self.interval_s = interval_s
+        self._clock = clock
         self._seen: dict[tuple[str, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -27,7 +31,7 @@ class RepeatFilter(logging.Filter):
         if record.levelno < logging.WARNING:
             return True
         key = (record.name, str(record.msg)[:120])
-        now = time.monotonic()
+        now = self._clock()
         last, held = self._seen.get(key, (-self.interval_s, 0))
         if now - last < self.interval_s:
             self._seen[key] = (last, held + 1)

@@ -19,7 +19,8 @@ from msgspec import Meta, Struct
 from freshet.core.errors import SettingError
 
 ENV_PREFIX = "FRESHET_"
-NOT_SETTINGS = {"FRESHET_CONFIG", "FRESHET_DATA"}  # the settings file; the logs of the tests
+# The settings file; the logs of the tests; what the tests do without.
+NOT_SETTINGS = {"FRESHET_CONFIG", "FRESHET_DATA", "FRESHET_NO_BROWSER", "FRESHET_NO_KAFKA"}
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,6 +67,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     worker_metrics_port: Annotated[
         int, Meta(ge=0, le=65535, description="port of the worker's /metrics; 0 = none")
     ] = 0
+    worker_metrics_host: Annotated[
+        str, Meta(description="address that the worker's /metrics binds to")
+    ] = "127.0.0.1"
     shutdown_s: Annotated[
         float, Meta(gt=0, le=60, description="a worker asked to stop is killed after so long")
     ] = 10.0

@@ -7,6 +7,8 @@ not delivered is an error of the caller's own, never a log line.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -14,6 +16,8 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaException, Producer
 
 from freshet.core.errors import ServiceError
+
+log = logging.getLogger(__name__)
 
 DELIVERY_TIMEOUT_MS = 10_000
 
@@ -49,8 +53,8 @@ class EventProducer:
                 "linger.ms": linger_ms,
                 "delivery.timeout.ms": DELIVERY_TIMEOUT_MS,
                 "queue.buffering.max.messages": 200_000,
-                "log_level": 3,
-            }
+            },
+            logger=log,
         )
         self._failures: list[str] = []
         self._closed = threading.Event()
@@ -149,11 +153,9 @@ class EventProducer:
                 headers=record.headers,
                 on_delivery=report(index),
             )
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await done
-        except TimeoutError:
-            pass
         return list(results)
 
     def close(self, timeout_s: float = 5.0) -> None:

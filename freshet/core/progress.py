@@ -1,0 +1,172 @@
+"""How far the folds have come: the positions in Redis against the ends of the logs in Kafka.
+
+Law 1 makes this exact: a fold's position is written together with the state that it stands for,
+so a position at the end of its log means that everything in the log is in the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import redis
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from numpy.typing import NDArray
+
+from freshet.core.errors import ServiceError
+from freshet.core.events.topics import Topics
+from freshet.core.settings import Settings
+from freshet.core.state.keys import Keys
+
+FOLDS = ("users", "items", "catalog")
+REQUEST_S = 10.0
+
+Offsets = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldProgress:
+    """Where one fold stands, by partition.
+
+    Attributes:
+        fields: the position HASH of each partition, all of it.
+        starts: (partitions,) offset of the oldest record that the log still has.
+        ends: (partitions,) offset that the next record will get.
+    """
+
+    fields: list[Mapping[str, int]]
+    starts: Offsets
+    ends: Offsets
+
+    @property
+    def next(self) -> Offsets:
+        """Return (partitions,) the next offset to apply."""
+        return self.total("next")
+
+    @property
+    def lag(self) -> Offsets:
+        """Return (partitions,) records that are in the log and not in the state."""
+        return np.asarray(np.maximum(self.ends - np.maximum(self.next, self.starts), 0))
+
+    @property
+    def lost(self) -> Offsets:
+        """Return (partitions,) records that the log dropped before they were applied."""
+        return np.asarray(np.maximum(self.starts - self.next, 0))
+
+    def total(self, name: str) -> Offsets:
+        """Return (partitions,) one field of the positions, 0 where it is not set."""
+        return np.array([each.get(name, 0) for each in self.fields], np.int64)
+
+
+class ProgressReader:
+    """Reads how far each fold has come.
+
+    Args:
+        settings: names the services and the namespace.
+        partitions: of each topic.
+    """
+
+    def __init__(self, settings: Settings, partitions: int) -> None:
+        self.partitions = partitions
+        self._redis = redis.Redis.from_url(settings.redis_url, socket_timeout=REQUEST_S)
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": settings.kafka_bootstrap,
+                "group.id": f"{settings.namespace}-progress",  # never joined
+                "enable.auto.commit": False,
+                "log_level": 0,
+            }
+        )
+        keys, topics = Keys(settings.namespace), Topics(settings.namespace)
+        self._key: dict[str, Callable[[int], str]] = {
+            "users": keys.user_position,
+            "items": keys.item_position,
+            "catalog": keys.catalog_position,
+        }
+        self._topic = {
+            "users": topics.events,
+            "items": topics.item_deltas,
+            "catalog": topics.catalog,
+        }
+
+    def read(self, fold: str) -> FoldProgress:
+        """Return where a fold stands.
+
+        Positions are read before the ends, so a lag of 0 was true at the time of the second.
+
+        Raises:
+            ServiceError: Redis or Kafka does not answer.
+        """
+        fields = self.positions(fold)
+        topic = self._topic[fold]
+        bounds = [self._bounds(topic, partition) for partition in range(self.partitions)]
+        starts, ends = np.array(bounds, np.int64).reshape(-1, 2).T
+        return FoldProgress(fields, starts, ends)
+
+    def positions(self, fold: str) -> list[Mapping[str, int]]:
+        """Return the position HASH of each partition of a fold.
+
+        Raises:
+            ServiceError: Redis does not answer.
+        """
+        try:
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for partition in range(self.partitions):
+                    pipeline.hgetall(self._key[fold](partition))
+                found: list[dict[bytes, bytes]] = pipeline.execute()
+        except redis.RedisError as error:
+            raise ServiceError("redis", f"{type(error).__name__}: {error}") from error
+        return [{name.decode(): int(value) for name, value in each.items()} for each in found]
+
+    def drained(self) -> bool:
+        """Return whether all that is in the logs is in the state.
+
+        The folds are read in the order in which they feed each other.
+
+        Raises:
+            ServiceError: a log dropped what was not applied, or a service does not answer.
+        """
+        for fold in FOLDS:
+            progress = self.read(fold)
+            require_whole(fold, progress)
+            if progress.lag.any():
+                return False
+        return True
+
+    def close(self) -> None:
+        """Close both clients."""
+        self._consumer.close()
+        self._redis.close()
+
+    def __enter__(self) -> ProgressReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        try:
+            found: Any = self._consumer.get_watermark_offsets(
+                TopicPartition(topic, partition), timeout=REQUEST_S
+            )
+        except KafkaException as error:
+            raise ServiceError("kafka", f"{topic}[{partition}]: {error}") from error
+        return int(found[0]), int(found[1])
+
+
+def require_whole(fold: str, progress: FoldProgress) -> None:
+    """Make a hole between state and log a loud error.
+
+    Raises:
+        ServiceError: the log's start has moved past the fold's position.
+    """
+    for partition in np.flatnonzero(progress.lost):
+        raise ServiceError(
+            "kafka",
+            f"the log of the {fold} fold lost records: partition {partition} begins at offset "
+            f"{progress.starts[partition]}, the state has come to {progress.next[partition]}; "
+            "the broker dropped them before a worker read them. Rebuild the state from the "
+            "recorded log under another FRESHET_NAMESPACE",
+        )

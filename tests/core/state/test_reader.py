@@ -1,0 +1,107 @@
+"""The hash of the state sees every difference that matters, and none that does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import redis
+
+from freshet.core.events.partition import partition_of
+from freshet.core.state.keys import Keys
+from freshet.core.state.reader import SECTIONS, StateReader, state_digest, state_hash
+from freshet.core.state.records import (
+    COVISIT_DTYPE,
+    pack_items,
+    pack_users,
+    unpack_items,
+    unpack_users,
+)
+from freshet.embedded.redis import RedisServer
+
+pytestmark = pytest.mark.services
+
+PARTITIONS = 2
+KEYS = Keys("n")
+
+
+@pytest.fixture
+def client(redis_server: RedisServer) -> redis.Redis:
+    client = redis.Redis.from_url(redis_server.url)
+    user, item = unpack_users([None]), unpack_items([None])
+    user["applied"], item["clicks"] = 3, 2
+    client.set(KEYS.user(partition_of("ann", PARTITIONS), "ann"), pack_users(user)[0])
+    client.hset(KEYS.items(partition_of("cup", PARTITIONS)), "cup", pack_items(item)[0])
+    client.hset(KEYS.covisits(0), "77", transitions(range(3)))
+    client.hset(KEYS.user_position(0), mapping={"next": 5, "applied": 3})
+    client.hset(KEYS.item_position(0), mapping={"next": 9, "applied": 3, "source:0": 5})
+    client.hset(KEYS.catalog(1), "cup", b"{}")
+    return client
+
+
+def transitions(order: object) -> bytes:
+    rows = np.zeros(3, COVISIT_DTYPE)
+    rows["next"] = list(order)  # type: ignore[call-overload]
+    return rows.tobytes()
+
+
+def test_records_are_read_back(client: redis.Redis) -> None:
+    """By id, and None for whom nobody knows."""
+    reader = StateReader(client, "n", PARTITIONS)
+    user, item = reader.user("ann"), reader.item("cup")
+    assert user is not None
+    assert item is not None
+    assert user["applied"] == 3
+    assert item["clicks"].tolist() == [2, 2, 2, 2]
+    assert reader.user("bob") is None
+    assert reader.item("mug") is None
+    assert reader.users()[0] == ["ann"]
+    assert reader.items()[0] == ["cup"]
+    assert reader.user_positions() == [{"next": 5, "applied": 3}, {}]
+    assert reader.catalog_positions() == [{}, {}]
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "field", "value"),
+    [
+        ("user_positions", KEYS.user_position(0), "next", 6),
+        ("items", KEYS.items(0), "mug", b"x"),
+        ("covisits", KEYS.covisits(0), "77", transitions([0, 1, 9])),
+        ("item_positions", KEYS.item_position(0), "source:0", 6),
+        ("catalog", KEYS.catalog(1), "cup", b"{ }"),
+    ],
+)
+def test_one_difference_changes_one_section(
+    client: redis.Redis, section: str, key: str, field: str, value: object
+) -> None:
+    """So that a difference can be found."""
+    before, hash_before = state_digest(client, "n", PARTITIONS), state_hash(client, "n", PARTITIONS)
+    client.hset(key, field, value)  # type: ignore[arg-type]
+    after = state_digest(client, "n", PARTITIONS)
+    assert {name for name in SECTIONS if before[name] != after[name]} == {section}
+    assert state_hash(client, "n", PARTITIONS) != hash_before
+
+
+def test_a_changed_user_changes_the_hash(client: redis.Redis) -> None:
+    """Users stand under keys of their own."""
+    before = state_digest(client, "n", PARTITIONS)["users"]
+    client.set(
+        KEYS.user(partition_of("bob", PARTITIONS), "bob"), pack_users(unpack_users([None]))[0]
+    )
+    assert state_digest(client, "n", PARTITIONS)["users"] != before
+
+
+def test_what_depends_on_the_batches_does_not_count(client: redis.Redis) -> None:
+    """Lifetimes, the changes streams, offsets and repeats of deltas, the order in a sample."""
+    before = state_hash(client, "n", PARTITIONS)
+    client.expire(KEYS.user(partition_of("ann", PARTITIONS), "ann"), 600)
+    client.xadd(KEYS.item_changes(0), {"items": b""})
+    client.hset(KEYS.item_position(0), mapping={"next": 99, "duplicates": 7})
+    client.hset(KEYS.covisits(0), "77", transitions([2, 0, 1]))
+    assert state_hash(client, "n", PARTITIONS) == before
+
+
+def test_namespaces_do_not_mix(client: redis.Redis) -> None:
+    """Another installation's state is none of ours."""
+    before = state_hash(client, "n", PARTITIONS)
+    client.hset(Keys("nn").items(0), "x", b"y")
+    assert state_hash(client, "n", PARTITIONS) == before
