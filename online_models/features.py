@@ -1,0 +1,179 @@
+"""What the ranker sees of a candidate: one definition for serving, logging and training.
+
+Law: a feature is a function of the request alone. Counts and ages drift as a log grows, so each
+also appears relative to the other candidates of its request (z-scores), and every value is finite
+and within `FEATURE_LIMIT`, so that it survives being logged as float16.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.state.records import TREND_HALF_LIVES_S
+
+SOURCES: Final = ("session", "covisitation", "trending", "new", "popular")
+"""The candidate sources, in the order of every array that has a column for each."""
+
+SOURCE_WEIGHTS: Final = np.array([1.0, 1.0, 0.4, 0.2, 0.6])
+"""How much a rank within each source counts where nothing better orders the candidates."""
+
+FEATURE_LIMIT: Final = 10.0
+RANK_SOFTENING: Final = 20.0
+"""k of reciprocal rank fusion (Cormack, Clarke, Buettcher 2009), smaller as the lists are short."""
+
+_SCHEMA_VERSION: Final = 1
+_RAW: Final = (
+    "fused_rank",
+    *(f"trend_{half_life_s}s" for half_life_s in TREND_HALF_LIVES_S),
+    "momentum",
+    "interactions",
+    "impressions",
+    "click_rate",
+    "age",
+    "session_similarity",
+    "encoder_similarity",
+    "last_item_similarity",
+    "category_overlap",
+)
+FEATURES: Final[tuple[str, ...]] = (
+    *(f"{source}_score_z" for source in SOURCES),
+    *(f"{source}_closeness" for source in SOURCES),
+    *_RAW,
+    *(f"{name}_z" for name in _RAW),
+    "history_length",
+    "idle",
+)
+FEATURE_SCHEMA: Final = hashlib.sha256(
+    f"{_SCHEMA_VERSION} {' '.join(FEATURES)}".encode()
+).hexdigest()[:16]
+"""Names the features and their order; a ranker serves only under the schema it was trained on."""
+
+_CLICKS_PRIOR: Final = (1.0, 20.0)  # clicks, impressions: keeps the rate of a new item sane
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What is known of the n candidates of one request, S sources and H trending half-lives.
+
+    Attributes:
+        source_scores: (n, S), bigger is better; ignored where the rank is -1.
+        source_ranks: (n, S) int, 0 is the best of the source, -1 where it did not find the item.
+        trend: (n, H), events per second.
+        interactions: (n,), events on the item that are no impressions.
+        impressions: (n,), times shown.
+        clicks: (n,), clicks.
+        item_age_s: (n,), since the item was first known, s.
+        session_similarity: (n,), cosine of the session embedding, 0 without one.
+        encoder_similarity: (n,), cosine of the encoder's user vector, 0 without one.
+        last_item_similarity: (n,), cosine of the item acted on last, 0 without one.
+        category_overlap: (n,), share in [0, 1] of the item's categories that the history holds.
+        history_length: items in the user's history.
+        idle_s: since the user's last event, s.
+    """
+
+    source_scores: Floats
+    source_ranks: NDArray[np.int64]
+    trend: Floats
+    interactions: Floats
+    impressions: Floats
+    clicks: Floats
+    item_age_s: Floats
+    session_similarity: Floats
+    encoder_similarity: Floats
+    last_item_similarity: Floats
+    category_overlap: Floats
+    history_length: int
+    idle_s: float
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that disagree on n, S or H.
+
+        Raises:
+            ValueError: naming the array.
+        """
+        n = len(self.source_scores)
+        shapes = {"source_scores": (n, len(SOURCES)), "source_ranks": (n, len(SOURCES))}
+        shapes["trend"] = (n, len(TREND_HALF_LIVES_S))
+        for name in self.__slots__[:-2]:
+            expected = shapes.get(name, (n,))
+            found = getattr(self, name).shape
+            if found != expected:
+                raise ValueError(f"{name} has shape {found}, expected {expected}")
+
+
+def compute_features(candidates: Candidates) -> Floats:
+    """Return the features of the candidates of one request.
+
+    Returns:
+        (n, F) float32 in the order of `FEATURES`, finite, within +-`FEATURE_LIMIT`.
+    """
+    c = candidates
+    n = len(c.source_scores)
+    if not n:
+        return np.empty((0, len(FEATURES)), np.float32)
+    found = c.source_ranks >= 0  # (n, S)
+    ranks = np.where(found, c.source_ranks, 0)
+    closeness = np.where(found, 1 / np.log2(2.0 + ranks), 0)
+    raw = _raw_columns(c, fused_ranks(c.source_ranks))
+    n_sources = len(SOURCES)
+    features = np.empty((n, len(FEATURES)), np.float32)
+    features[:, :n_sources] = _z_of_found(c.source_scores.astype(np.float64), found)
+    features[:, n_sources : 2 * n_sources] = closeness
+    raw_start, z_start = 2 * n_sources, 2 * n_sources + raw.shape[1]
+    features[:, raw_start:z_start] = raw
+    features[:, z_start:-2] = _z_of_found(raw, np.ones(raw.shape, np.bool_))
+    features[:, -2] = np.log1p(c.history_length)
+    features[:, -1] = np.log1p(max(c.idle_s, 0.0) / 60)
+    return np.clip(np.nan_to_num(features), -FEATURE_LIMIT, FEATURE_LIMIT)
+
+
+def fused_ranks(source_ranks: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the weighted reciprocal rank fusion of the sources, (n,), bigger is better.
+
+    >>> fused_ranks(np.array([[0, -1, -1, -1, -1], [-1, 20, -1, -1, -1]])).tolist()
+    [0.05, 0.025]
+    """
+    shares = SOURCE_WEIGHTS / (RANK_SOFTENING + np.maximum(source_ranks, 0))
+    return np.asarray(np.where(source_ranks >= 0, shares, 0).sum(axis=1))
+
+
+def _raw_columns(c: Candidates, fused: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the columns named `_RAW`, (n, R): log-scaled magnitudes, similarities as they are."""
+    expected = c.trend * np.asarray(TREND_HALF_LIVES_S, np.float64)  # events per half-life
+    trend = np.log1p(np.maximum(expected, 0))  # (n, H)
+    shown = c.impressions + _CLICKS_PRIOR[1]
+    clicked = np.minimum(c.clicks, c.impressions) + _CLICKS_PRIOR[0]  # the others carry no rate
+    return np.column_stack(
+        [
+            fused * RANK_SOFTENING,
+            trend,
+            trend[:, 0] - trend[:, -1],
+            np.log1p(c.interactions),
+            np.log1p(c.impressions),
+            np.log(clicked / shown),
+            np.log1p(np.maximum(c.item_age_s, 0) / 3600),
+            c.session_similarity,
+            c.encoder_similarity,
+            c.last_item_similarity,
+            c.category_overlap,
+        ]
+    )
+
+
+def _z_of_found(values: NDArray[np.float64], found: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return z-scores of each column over its found rows, 0 elsewhere and in constant columns."""
+    count = np.maximum(found.sum(axis=0), 1)
+    kept = np.where(found, values, 0)
+    mean = kept.sum(axis=0) / count
+    centred = np.where(found, values - mean, 0)
+    deviation = np.sqrt((centred * centred).sum(axis=0) / count)
+    # What rounding leaves of a constant column is no difference between its candidates.
+    constant = deviation <= 1e-6 * np.abs(mean) + 1e-12
+    return centred / np.where(constant, np.inf, deviation)

@@ -1,0 +1,62 @@
+"""How the candidate sources score items: pure formulas that serving and training share.
+
+Law: bigger is better, and a formula is a function of its arguments; what is offered to whom is
+decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.state.records import TREND_HALF_LIVES_S
+
+QUOTAS: Final = {"session": 0.4, "covisitation": 0.3, "trending": 0.15, "new": 0.1, "popular": 1.0}
+"""Share of the candidates that each source may find; popular fills what the others leave."""
+
+LAST_VISITS: Final = 10
+"""Distinct visits, newest first, whose transitions vote for candidates."""
+
+NEW_ITEM_AGE_S: Final = 30 * 86_400
+
+_HOUR, _DAY, _WEEK = 1, 2, 3  # levels of TREND_HALF_LIVES_S
+
+Floats = NDArray[np.float32]
+
+
+def popular_scores(rates: Floats, interactions: NDArray[np.uint32]) -> Floats:
+    """Return (n,) how popular items are; never zero for an item that was ever acted on.
+
+    The sum of the events expected at the rate of the day and at that of the week: the first
+    follows a busy log, the second carries a quiet one. All-time counts break ties.
+
+    Args:
+        rates: (n, n_half_lives) events/s.
+        interactions: (n,) events of all types but impressions.
+    """
+    tie_break = np.float32(1e-3) * np.log1p(interactions)
+    scores = _expected(rates, _DAY) + _expected(rates, _WEEK) + tie_break
+    return np.asarray(scores, np.float32)
+
+
+def trending_scores(rates: Floats) -> Floats:
+    """Return (n,) the Poisson significance of the last hour against the rate of the week.
+
+    Args:
+        rates: (n, n_half_lives) events/s.
+    """
+    share = TREND_HALF_LIVES_S[_HOUR] / TREND_HALF_LIVES_S[_WEEK]
+    usual = _expected(rates, _WEEK) * np.float32(share)
+    return np.asarray((_expected(rates, _HOUR) - usual) / np.sqrt(usual + 1), np.float32)
+
+
+def visit_weights(n: int) -> NDArray[np.float64]:
+    """Return the weights of the last n distinct visits, newest first: the j-th weighs 1 / j."""
+    return np.asarray(1 / np.arange(1, n + 1))
+
+
+def _expected(rates: Floats, level: int) -> Floats:
+    """Return the events expected within one half-life, and after it, at such a rate."""
+    return np.asarray(rates[:, level] * np.float32(TREND_HALF_LIVES_S[level] / np.log(2)))
