@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import tempfile
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import faust
@@ -80,6 +82,8 @@ def create_app(
         settings.namespace,
         broker="kafka://" + settings.kafka_bootstrap.replace(",", ";kafka://"),
         store="memory://",
+        # Faust makes this folder, and keeps nothing in it.
+        datadir=str(Path(tempfile.gettempdir()) / f"freshet-faust-{os.getuid()}"),
         processing_guarantee="at_least_once",
         autodiscover=False,
         web_enabled=False,

@@ -67,6 +67,7 @@ class FoldShell(ABC):
         self.context = context
         self._states: dict[int, PartitionState] = {}
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        EVENTS_LOST.labels(self.name)  # an alert needs the zero before the first loss
 
     @property
     @abstractmethod

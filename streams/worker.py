@@ -60,7 +60,7 @@ async def _run(settings: Settings, instance_id: str | None) -> None:
     client = connect(settings.redis_url)
     await _agree_on_layout(client, Keys(settings.namespace), partitions)
     if settings.worker_metrics_port:
-        start_http_server(settings.worker_metrics_port, addr="127.0.0.1")
+        start_http_server(settings.worker_metrics_port, addr=settings.worker_metrics_host)
     producer = EventProducer(settings.kafka_bootstrap)
     vectors = LiveVectors(Path(settings.models_dir))
     vectors.refresh()
