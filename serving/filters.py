@@ -1,0 +1,70 @@
+"""Filter: what must not be shown. Withdrawn, excluded, of another category, seen."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.errors import FreshetError, RequestError, ServiceError
+from online_models.maths.seen import contains
+from serving.answer import Query
+from serving.item_table import ItemTable, Rows
+from serving.moment import Moment
+from serving.profile import Profile
+from serving.sources.found import Found, Union, fuse
+
+
+def keep(moment: Moment, found: list[Found], query: Query) -> Union:
+    """Return the candidates that may be shown, at most as many as are ranked.
+
+    Where the user has seen everything that passes, seen items are better than nothing.
+
+    Raises:
+        RequestError: no item passes the request's own filters.
+        ServiceError: the catalogue is empty.
+    """
+    union = fuse(found)
+    passes = moment.table.offered[union.rows] & asked_for(moment.table, union.rows, query)
+    if not passes.any():
+        raise _nothing(query)
+    if moment.settings.hide_seen:
+        new_to_user = moment.stages.run(
+            "filter",
+            partial(unseen, moment.table, union.rows, moment.profile),
+            otherwise=lambda: np.ones(len(union), bool),
+        )
+        if (passes & new_to_user).any():
+            passes &= new_to_user
+        else:
+            moment.stages.left_out("seen")
+    return union.take(np.flatnonzero(passes)[: moment.settings.candidates])
+
+
+def asked_for(table: ItemTable, rows: Rows, query: Query) -> NDArray[np.bool_]:
+    """Return (n,) bool: whether a row is none that the request excludes."""
+    passes = np.ones(len(rows), bool)
+    if query.exclude:
+        passes &= ~np.isin(rows, table.rows(query.exclude))
+    if query.categories:
+        passes &= table.in_categories(rows, query.categories)
+    return passes
+
+
+def unseen(table: ItemTable, rows: Rows, profile: Profile) -> NDArray[np.bool_]:
+    """Return (n,) bool: whether the user has not acted on a row.
+
+    The history is exact for the newest items; the seen filter remembers more of them, and takes
+    about one unseen item in twenty for a seen one.
+    """
+    in_history = np.zeros(table.size + 1, bool)  # the last one stands for row -1
+    in_history[profile.rows] = True
+    return ~(in_history[rows] | contains(profile.user.record["seen"], table.hashes(rows)))
+
+
+def _nothing(query: Query) -> FreshetError:
+    if query.categories or query.exclude:
+        field = "categories" if query.categories else "exclude"
+        return RequestError("no item of the catalogue passes", field=field, status=422)
+    return ServiceError("catalogue", "it offers no items yet; PUT /v1/items/{id} adds one")

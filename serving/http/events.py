@@ -1,0 +1,144 @@
+"""`/v1/events`: facts into Kafka. 202 means that the brokers have them, one result for each."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final, Literal
+
+import msgspec
+from litestar import Response, post
+from msgspec import Struct
+
+from freshet.core.errors import RequestError
+from freshet.core.events.codec import encode
+from freshet.core.events.schema import MAX_EVENT_BYTES, MAX_FUTURE_MS, Event
+from freshet.core.metrics import EVENTS_ACCEPTED
+from serving.http.bodies import read_json
+from serving.http.problems import AnyRequest, FieldError, field_error, problem
+from serving.http.services import Services
+
+MAX_EVENTS: Final = 500
+ACK_TIMEOUT_S: Final = 5.0
+
+
+class EventResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one event.
+
+    Attributes:
+        filled: fields that the server filled in because the event had none.
+        pointer: JSON pointer into the request's body, for a rejected event.
+    """
+
+    index: int
+    status: Literal["accepted", "rejected"]
+    event_id: str | None = None
+    filled: list[str] = []
+    error: str = ""
+    pointer: str = ""
+
+
+class EventResults(Struct, frozen=True, kw_only=True):
+    """What became of a request's events."""
+
+    accepted: int
+    rejected: int
+    results: list[EventResult]
+
+
+def routes(services: Services) -> list[Any]:
+    """Return the routes."""
+
+    @post("/v1/events", status_code=202)
+    async def post_events(request: AnyRequest) -> Response[Any]:
+        """Take one event, a list of events, or `{"events": [...]}`."""
+        raws, prefix = _listed(await read_json(request))
+        read = [_read(services, raw, index, prefix) for index, raw in enumerate(raws)]
+        results = [result for _, result in read]
+        events = [event for event, _ in read if event is not None]
+        _count("rejected", len(results) - len(events))
+        if not events:
+            errors = [FieldError(result.pointer, result.error) for result in results]
+            return problem(request, HTTPStatus.BAD_REQUEST, "no event is valid", errors=errors)
+        undelivered = await _deliver(services, events)
+        if undelivered:
+            detail = f"Kafka did not acknowledge {len(undelivered)} of {len(events)} events"
+            detail += f": {undelivered[0]}; send them again with the same event_id"
+            return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, detail)
+        answer = EventResults(
+            accepted=len(events), rejected=len(results) - len(events), results=results
+        )
+        return Response(answer, status_code=HTTPStatus.ACCEPTED)
+
+    return [post_events]
+
+
+def _listed(body: Any) -> tuple[list[Any], str]:
+    """Return the events in a body, and the pointer to their list; "-" for a single event."""
+    if isinstance(body, dict) and "events" in body:
+        body, prefix = body["events"], "/events"
+    elif isinstance(body, dict):
+        return [body], "-"
+    else:
+        prefix = ""
+    if not isinstance(body, list):
+        raise RequestError(
+            "expected an event, a list of events, or an object with `events`",
+            field=prefix.removeprefix("/"),
+        )
+    if not 0 < len(body) <= MAX_EVENTS:
+        raise RequestError(
+            f"{len(body)} events, expected 1 to {MAX_EVENTS}", field=prefix.removeprefix("/")
+        )
+    return body, prefix
+
+
+def _read(
+    services: Services, raw: Any, index: int, prefix: str
+) -> tuple[Event | None, EventResult]:
+    """Return the event, None when it is not valid, and what becomes of it."""
+    place = "" if prefix == "-" else f"{prefix}/{index}"
+    now_ms = services.clock()
+    filled: dict[str, Any] = {}
+    if isinstance(raw, dict):
+        absent = {"event_id": services.new_id, "ts_ms": services.clock}
+        filled = {name: make() for name, make in absent.items() if raw.get(name) is None}
+        raw = {**raw, **filled}
+    event_id = raw.get("event_id") if isinstance(raw, dict) else None
+    named = event_id if isinstance(event_id, str) else None
+    try:
+        event = msgspec.convert(raw, Event)
+    except msgspec.ValidationError as error:
+        found = field_error(str(error))
+        return None, _rejected(index, named, place + found.pointer, found.detail)
+    if event.ts_ms > now_ms + MAX_FUTURE_MS:
+        ahead_s = (event.ts_ms - now_ms) / 1000
+        why = f"{ahead_s:.0f} s ahead of this server, expected at most {MAX_FUTURE_MS / 1000:.0f}"
+        return None, _rejected(index, named, f"{place}/ts_ms", why)
+    size = len(encode(event))
+    if size > MAX_EVENT_BYTES:
+        why = f"{size} bytes, expected at most {MAX_EVENT_BYTES}; send less context"
+        return None, _rejected(index, named, place, why)
+    result = EventResult(index=index, status="accepted", event_id=named, filled=list(filled))
+    return event, result
+
+
+def _rejected(index: int, event_id: str | None, pointer: str, error: str) -> EventResult:
+    return EventResult(
+        index=index, status="rejected", event_id=event_id, pointer=pointer, error=error
+    )
+
+
+async def _deliver(services: Services, events: list[Event]) -> list[str]:
+    """Return why events were not acknowledged, one sentence for each that was not."""
+    topic = services.topics.events
+    records = [services.record(topic, event.user_id, encode(event)) for event in events]
+    answers = await services.producer.deliver(records, ACK_TIMEOUT_S)
+    undelivered = [why for why in answers if why is not None]
+    _count("accepted", len(events) - len(undelivered))
+    _count("undelivered", len(undelivered))
+    return undelivered
+
+
+def _count(result: str, number: int) -> None:
+    if number:
+        EVENTS_ACCEPTED.labels(result).inc(number)

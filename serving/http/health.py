@@ -1,0 +1,46 @@
+"""`/livez`, `/readyz` and `/metrics`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Response, get
+from msgspec import Struct
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+
+from freshet.core.errors import ServiceError
+from serving.http.services import Services
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """What this process knows."""
+
+    status: str
+    items: int
+    model_version: str
+
+
+def routes(services: Services) -> list[Any]:
+    """Return the routes."""
+    state = services.state
+
+    def health() -> Health:
+        offered = int(state.items.table.offered.sum())
+        return Health(status="ok", items=offered, model_version=state.live.version)
+
+    @get("/livez")
+    async def livez() -> Health:
+        return health()
+
+    @get("/readyz")
+    async def readyz() -> Health:
+        """Answer 200 once the item state is loaded and follows its changes."""
+        if not state.items.following:
+            raise ServiceError("redis", "the item state is not loaded, or not following")
+        return health()
+
+    @get("/metrics")
+    async def metrics() -> Response[bytes]:
+        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+    return [livez, readyz, metrics]

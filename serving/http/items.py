@@ -1,0 +1,177 @@
+"""`/v1/items` and `/v1/trending`: the catalogue, and what is near or rising in it."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+import numpy as np
+from litestar import delete, get, put
+from litestar.params import FromPath
+from msgspec import Meta, Struct
+from numpy.typing import NDArray
+
+from freshet.core.errors import RequestError, ServiceError
+from freshet.core.events.codec import encode
+from freshet.core.events.schema import Item
+from freshet.core.state.records import TREND_HALF_LIVES_S
+from online_models.maths.topk import top_k
+from serving.answer import MAX_K
+from serving.http.bodies import converted, read_json, read_query
+from serving.http.problems import AnyRequest
+from serving.http.services import Services
+from serving.item_table import ItemTable, Rows
+
+ACK_TIMEOUT_S: Final = 5.0
+
+
+class ItemAccepted(Struct, frozen=True, kw_only=True):
+    """The catalogue topic has the change.
+
+    Attributes:
+        filled: fields that the server filled in.
+    """
+
+    item_id: str
+    status: str = "accepted"
+    filled: list[str] = []
+
+
+class ScoredItem(Struct, frozen=True, kw_only=True):
+    """An item and its place in a list."""
+
+    item_id: str
+    title: str
+    categories: list[str]
+    score: float
+
+
+class ItemList(Struct, frozen=True, kw_only=True):
+    """Items, best first.
+
+    Attributes:
+        as_of_ts_ms: newest event time that the list rests on.
+        basis: what the scores are.
+    """
+
+    as_of_ts_ms: int
+    model_version: str
+    basis: str
+    items: list[ScoredItem]
+
+
+class TrendingQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may be asked of trending; the half-lives are those that are counted."""
+
+    half_life_s: int = 3_600
+    k: Annotated[int, Meta(ge=1, le=MAX_K)] = 20
+
+
+class SimilarQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may be asked of similar items."""
+
+    k: Annotated[int, Meta(ge=1, le=MAX_K)] = 20
+
+
+def routes(services: Services) -> list[Any]:
+    """Return the routes."""
+    table = services.state.items.table
+
+    @put("/v1/items/{item_id:str}", status_code=202)
+    async def put_item(request: AnyRequest, item_id: FromPath[str]) -> ItemAccepted:
+        body = await read_json(request)
+        filled = _fill(body, item_id, table, services.clock())
+        item = converted(body, Item)
+        if item.item_id != item_id:
+            raise RequestError(
+                f"the body names {item.item_id!r}, the path {item_id!r}", field="item_id"
+            )
+        await _deliver(services, item_id, encode(item))
+        return ItemAccepted(item_id=item_id, filled=filled)
+
+    @delete("/v1/items/{item_id:str}", status_code=202)
+    async def delete_item(item_id: FromPath[str]) -> ItemAccepted:
+        converted({"item_id": item_id}, Item)
+        await _deliver(services, item_id, None)
+        return ItemAccepted(item_id=item_id)
+
+    @get("/v1/trending")
+    async def get_trending(request: AnyRequest) -> ItemList:
+        query = read_query(request, TrendingQuery)
+        if query.half_life_s not in TREND_HALF_LIVES_S:
+            words = ", ".join(map(str, TREND_HALF_LIVES_S))
+            raise RequestError(f"expected one of {words}", field="half_life_s")
+        level = TREND_HALF_LIVES_S.index(query.half_life_s)
+        rows = np.flatnonzero(table.offered[: table.size])
+        rates = table.rates_at(rows, table.now_ms)[:, level]
+        best = top_k(rates, query.k)
+        best = best[rates[best] > 0]
+        return _listed(services, rows[best], rates[best], "events per second, decayed")
+
+    @get("/v1/items/{item_id:str}/similar")
+    async def get_similar(request: AnyRequest, item_id: FromPath[str]) -> ItemList:
+        query = read_query(request, SimilarQuery)
+        if not table.offers(item_id):
+            raise RequestError(
+                f"the catalogue offers no item {item_id!r}", status=HTTPStatus.NOT_FOUND
+            )
+        rows, scores, basis = _similar(services, table.row(item_id), query.k)
+        return _listed(services, rows, scores, basis)
+
+    return [put_item, delete_item, get_trending, get_similar]
+
+
+def _fill(body: Any, item_id: str, table: ItemTable, now_ms: int) -> list[str]:
+    """Fill in what the path and the catalogue say already; return what the clock had to say."""
+    if not isinstance(body, dict):
+        return []
+    body.setdefault("item_id", item_id)
+    if body.get("created_ts_ms") is not None:
+        return []
+    row = table.row(item_id)
+    known = int(table.created_ts_ms[row]) if row >= 0 else 0
+    body["created_ts_ms"] = known or now_ms
+    return [] if known else ["created_ts_ms"]
+
+
+async def _deliver(services: Services, item_id: str, value: bytes | None) -> None:
+    record = services.record(services.topics.catalog, item_id, value)
+    (why,) = await services.producer.deliver([record], ACK_TIMEOUT_S)
+    if why is not None:
+        raise ServiceError("kafka", f"the change of {item_id!r} was not acknowledged: {why}")
+
+
+def _similar(services: Services, row: int, k: int) -> tuple[Rows, NDArray[np.float32], str]:
+    """Return rows near to one: by vector, or without a model by what was visited next."""
+    table, bound = services.state.items.table, services.state.live.current
+    if bound is not None:
+        bound.bind(table.ids)
+    if bound is not None and bound.has_vector[row]:
+        rows, scores = bound.nearest(bound.vectors[row], 2 * k + 1)
+        basis = "cosine similarity"
+    else:
+        half_life_s = services.state.settings.covisit_half_life_s
+        rows, scores = table.transitions(row, table.now_ms, half_life_s)
+        basis = "share of visitors who went there next"
+    shown = table.offered[rows] & (rows != row)
+    return rows[shown][:k], scores[shown][:k], basis
+
+
+def _listed(services: Services, rows: Rows, scores: NDArray[np.float32], basis: str) -> ItemList:
+    table = services.state.items.table
+    entries = [(table.entries[row], score) for row, score in zip(rows, scores, strict=True)]
+    return ItemList(
+        as_of_ts_ms=table.now_ms,
+        model_version=services.state.live.version,
+        basis=basis,
+        items=[
+            ScoredItem(
+                item_id=entry.item_id,
+                title=entry.title,
+                categories=entry.categories,
+                score=float(score),
+            )
+            for entry, score in entries
+            if entry is not None
+        ],
+    )

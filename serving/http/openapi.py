@@ -1,0 +1,168 @@
+"""The OpenAPI 3.1 document, written from the wire types themselves.
+
+The framework could make one from the handlers, but it would describe its own errors, not ours, and
+not know what the bodies hold; a test compares the routes of the application with this table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from freshet import __version__
+from freshet.core.events.schema import Event, Item
+from serving.answer import Answer, Query, RankQuery
+from serving.http.events import MAX_EVENTS, EventResults
+from serving.http.feed import FeedMessage, FeedQuery
+from serving.http.health import Health
+from serving.http.items import ItemAccepted, ItemList, SimilarQuery, TrendingQuery
+from serving.http.problems import MEDIA_TYPE, Problem
+
+_COMPONENTS: Final = (
+    Query, RankQuery, Answer, Event, EventResults, Item, ItemAccepted, ItemList, TrendingQuery,
+    SimilarQuery, FeedQuery, FeedMessage, Health, Problem,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One route and method, as documented."""
+
+    path: str
+    method: str
+    summary: str
+    status: int = 200
+    answer: type | None = None
+    body: type | None = None
+    query: type | None = None
+    problems: tuple[int, ...] = ()
+    media_types: tuple[str, ...] = ("application/json",)
+
+
+OPERATIONS: Final = (
+    Operation(
+        "/v1/recommendations", "get", "A personalised list", answer=Answer, query=Query,
+        problems=(400, 422, 503),
+    ),
+    Operation(
+        "/v1/recommendations", "post", "A personalised list, asked for with a body",
+        answer=Answer, body=Query, problems=(400, 413, 415, 422, 503),
+    ),
+    Operation(
+        "/v1/rank", "post", "Your own candidates in the order for a user", answer=Answer,
+        body=RankQuery, problems=(400, 413, 415, 422, 503),
+    ),
+    Operation(
+        "/v1/events", "post", f"Up to {MAX_EVENTS} events; 202 once Kafka has them", status=202,
+        answer=EventResults, body=Event, problems=(400, 413, 415, 503),
+    ),
+    Operation(
+        "/v1/items/{item_id}", "put", "Put an item into the catalogue", status=202,
+        answer=ItemAccepted, body=Item, problems=(400, 413, 415, 503),
+    ),
+    Operation(
+        "/v1/items/{item_id}", "delete", "Withdraw an item", status=202, answer=ItemAccepted,
+        problems=(400, 503),
+    ),
+    Operation(
+        "/v1/items/{item_id}/similar", "get", "Items like this one", answer=ItemList,
+        query=SimilarQuery, problems=(400, 404),
+    ),
+    Operation(
+        "/v1/trending", "get", "What rises now", answer=ItemList, query=TrendingQuery,
+        problems=(400,),
+    ),
+    Operation(
+        "/v1/feed", "get", "WebSocket: send a FeedQuery, receive FeedMessages", status=101,
+    ),
+    Operation("/livez", "get", "The process answers", answer=Health),
+    Operation("/readyz", "get", "The item state is loaded", answer=Health, problems=(503,)),
+    Operation("/metrics", "get", "Prometheus metrics", media_types=("text/plain",)),
+    Operation("/", "get", "The feed page", media_types=("text/html",)),
+    Operation("/openapi.json", "get", "This document"),
+)  # fmt: skip
+
+
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document as JSON values."""
+    _, components = msgspec.json.schema_components(
+        _COMPONENTS, ref_template="#/components/schemas/{name}"
+    )
+    # Over HTTP the server fills these in.
+    for name, filled in (("Event", {"event_id", "ts_ms"}), ("Item", {"item_id"})):
+        required = components[name]["required"]
+        components[name]["required"] = [each for each in required if each not in filled]
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method] = _described(operation, components)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Freshet",
+            "version": __version__,
+            "summary": "A real-time streaming recommender.",
+        },
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _described(operation: Operation, components: dict[str, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "summary": operation.summary,
+        "operationId": _operation_id(operation),
+        "responses": {str(operation.status): _answer(operation)},
+    }
+    for status in operation.problems:
+        described["responses"][str(status)] = {
+            "description": "See `detail` and `errors`",
+            "content": {MEDIA_TYPE: {"schema": _ref(Problem)}},
+        }
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in ("item_id",)
+        if f"{{{name}}}" in operation.path
+    ]
+    if operation.query is not None:
+        parameters += _parameters(components[operation.query.__name__])
+    if parameters:
+        described["parameters"] = parameters
+    if operation.body is not None:
+        content = {"application/json": {"schema": _body(operation.body)}}
+        described["requestBody"] = {"required": True, "content": content}
+    return described
+
+
+def _operation_id(operation: Operation) -> str:
+    words = operation.path.replace("{item_id}", "item").strip("/").replace(".", "/").split("/")
+    return "_".join([operation.method, *(word for word in words if word and word != "v1")])
+
+
+def _answer(operation: Operation) -> dict[str, Any]:
+    schema = _ref(operation.answer) if operation.answer else {}
+    described: dict[str, Any] = {"description": operation.summary}
+    if operation.status != 101:
+        described["content"] = {name: {"schema": schema} for name in operation.media_types}
+    return described
+
+
+def _body(kind: type) -> dict[str, Any]:
+    if kind is not Event:
+        return _ref(kind)
+    many = {"type": "array", "items": _ref(Event), "minItems": 1, "maxItems": MAX_EVENTS}
+    wrapped = {"type": "object", "properties": {"events": many}, "required": ["events"]}
+    return {"oneOf": [_ref(Event), many, wrapped]}
+
+
+def _parameters(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    required = schema.get("required", [])
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": described}
+        for name, described in schema["properties"].items()
+    ]
+
+
+def _ref(kind: type) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{kind.__name__}"}

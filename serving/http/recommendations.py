@@ -1,0 +1,51 @@
+"""`/v1/recommendations` and `/v1/rank`: an answer, and the log of what was answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from litestar import get, post
+
+from serving.answer import Answer, Query, RankQuery
+from serving.assembly import Served
+from serving.http.bodies import read_body, read_query
+from serving.http.problems import AnyRequest
+from serving.http.services import Services
+from serving.pipeline import rank_items, recommend
+
+
+def routes(services: Services) -> list[Any]:
+    """Return the routes."""
+
+    @get("/v1/recommendations")
+    async def get_recommendations(request: AnyRequest) -> Answer:
+        return await _recommend(services, read_query(request, Query))
+
+    @post("/v1/recommendations", status_code=200)
+    async def post_recommendations(request: AnyRequest) -> Answer:
+        return await _recommend(services, await read_body(request, Query))
+
+    @post("/v1/rank", status_code=200)
+    async def post_rank(request: AnyRequest) -> Answer:
+        query = await read_body(request, RankQuery)
+        served = await rank_items(services.state, query, services.new_id())
+        services.log.slate(served)
+        return served.answer
+
+    return [get_recommendations, post_recommendations, post_rank]
+
+
+async def answer(services: Services, query: Query) -> Served:
+    """Return a list for a user, logged."""
+    rng = services.rng if query.seed is None else np.random.default_rng(query.seed)
+    served = await recommend(services.state, query, services.new_id(), rng)
+    services.log.slate(served)
+    return served
+
+
+async def _recommend(services: Services, query: Query) -> Answer:
+    served = await answer(services, query)
+    if query.impressions == "server":
+        services.log.impressions(served.answer)
+    return served.answer

@@ -1,0 +1,44 @@
+"""What the HTTP layer is handed: the funnel's state, the way to Kafka, and the names of things."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from freshet.core.clock import Clock
+from freshet.core.events.partition import partition_of
+from freshet.core.events.producer import Record
+from freshet.core.events.topics import Topics
+from serving.answer_log import AnswerLog, Producer
+from serving.moment import State
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that a route may need.
+
+    Attributes:
+        state: what answers are made from.
+        producer: the way to Kafka.
+        log: of what was answered.
+        topics: names of the topics.
+        partitions: partitions of each topic.
+        clock: the wall clock.
+        rng: of the exploration, where a request brings no seed.
+        new_id: makes request ids and event ids.
+    """
+
+    state: State
+    producer: Producer
+    log: AnswerLog
+    topics: Topics
+    partitions: int
+    clock: Clock
+    rng: np.random.Generator
+    new_id: Callable[[], str]
+
+    def record(self, topic: str, key: str, value: bytes | None) -> Record:
+        """Return a record in the partition of its key."""
+        return Record(topic, partition_of(key, self.partitions), key.encode(), value)

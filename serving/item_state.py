@@ -1,0 +1,59 @@
+"""The item state of this process: the table, who leads in it, and whether it is up to date."""
+
+from __future__ import annotations
+
+import asyncio
+
+from freshet.core.clock import Clock
+from freshet.core.metrics import ITEMS_KNOWN
+from serving.item_table import ItemTable
+from serving.standings import Standings, compute_standings, learn_priors
+
+STANDINGS_S = 0.25
+PRIORS_MS = 5_000
+
+
+class ItemState:
+    """Holds the table and its standings.
+
+    Args:
+        table: the item state.
+        clock: the wall clock.
+
+    Attributes:
+        standings: who leads; replaced as a whole.
+        following: whether the table follows its changes; what it holds may be stale otherwise.
+    """
+
+    def __init__(self, table: ItemTable, clock: Clock) -> None:
+        self.table = table
+        self.following = False
+        self._clock = clock
+        self._priors_until_ms = 0
+        self.standings = self._compute()
+
+    def refresh(self) -> None:
+        """Compute the standings anew if the table changed."""
+        if self.standings.version == self.table.version:
+            return
+        self.standings = self._compute()
+        offered = int(self.table.offered[: self.table.size].sum())
+        ITEMS_KNOWN.labels("offered").set(offered)
+        ITEMS_KNOWN.labels("known").set(self.table.size)
+
+    def _compute(self) -> Standings:
+        now_ms = self._clock()
+        if now_ms >= self._priors_until_ms:
+            self._priors = learn_priors(self.table)
+            self._priors_until_ms = now_ms + PRIORS_MS
+        return compute_standings(self.table, now_ms, self._priors)
+
+    async def run(self) -> None:
+        """Keep the standings fresh, for ever.
+
+        Measured at 100,000 items: about 3 ms each time. That is short enough for the event loop,
+        and a thread would read the table while the loop writes it.
+        """
+        while True:
+            self.refresh()
+            await asyncio.sleep(STANDINGS_S)

@@ -1,0 +1,138 @@
+"""Hydrate: everything that one request rests on, taken once.
+
+Law: a request holds one user state, one bundle and one standing from its first stage to its last,
+whatever is swapped meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.settings import Settings
+from freshet.core.state.records import EMBEDDING_DIM
+from serving.item_state import ItemState
+from serving.item_table import ItemTable
+from serving.live_bundle import BoundBundle, LiveBundle
+from serving.profile import Profile, encoded_vector, meet, session_vector
+from serving.stages import Stages
+from serving.standings import Standings
+from serving.user_notices import UserNotices
+from serving.user_state import UserState, UserStates, cold_user
+
+AFTER_WAIT_S: Final = 0.25
+AFTER_POLL_S: Final = 0.02
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that answers are made from, shared by all requests."""
+
+    settings: Settings
+    users: UserStates
+    items: ItemState
+    live: LiveBundle
+    notices: UserNotices
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What one request rests on.
+
+    Attributes:
+        user_id: for whom the answer is.
+        stages: the clock and the record of the request.
+        consistent: whether the event that the client waits for is in; None when it names none.
+        session: (EMBEDDING_DIM,) where the session points, zero when nothing is known.
+        query: (EMBEDDING_DIM,) what the encoder makes of it; the session where that fails.
+    """
+
+    user_id: str
+    settings: Settings
+    stages: Stages
+    table: ItemTable
+    standings: Standings
+    bound: BoundBundle | None
+    user: UserState
+    consistent: bool | None
+    profile: Profile
+    session: Floats
+    query: Floats
+
+
+async def hydrate(state: State, user_id: str, after: str | None) -> Moment:
+    """Return the moment of a request; this is its only wait.
+
+    Without an answer from Redis the user is the one last seen by this process, or a new one.
+
+    Args:
+        state: what answers are made from.
+        user_id: for whom.
+        after: an event to wait for, at most `AFTER_WAIT_S`.
+    """
+    stages = Stages(state.settings.deadline_ms)
+    user, consistent = await stages.wait(
+        "hydrate",
+        partial(_read, state, user_id, after),
+        lambda: (state.users.remembered(user_id) or cold_user(), None if after is None else False),
+        word="user_state",
+    )
+    stages.restart_budget()  # waiting for an event was the client's wish
+    if not state.items.following:
+        stages.left_out("item_state")
+    table, bound = state.items.table, state.live.current
+    session = query = np.zeros(EMBEDDING_DIM, np.float32)
+    if bound is None:
+        stages.left_out("model")
+        profile = meet(user, table, None)
+    else:
+        bound.bind(table.ids)
+        profile = meet(user, table, bound)
+        session = session_vector(profile, bound, state.settings.session_half_life_s)
+        encode = partial(encoded_vector, profile, bound)
+        query = stages.run("encoder", encode, otherwise=lambda: session)
+    return Moment(
+        user_id=user_id,
+        settings=state.settings,
+        stages=stages,
+        table=table,
+        standings=state.items.standings,
+        bound=bound,
+        user=user,
+        consistent=consistent,
+        profile=profile,
+        session=session,
+        query=query,
+    )
+
+
+async def _read(state: State, user_id: str, after: str | None) -> tuple[UserState, bool | None]:
+    if after is None:
+        return await state.users.get(user_id), None
+    clock = asyncio.get_running_loop().time
+    give_up_at = clock() + AFTER_WAIT_S
+    with state.notices.subscribe(user_id) as changed:
+        while True:
+            changed.clear()
+            user = await state.users.get(user_id)
+            if user.holds(after):
+                return user, True
+            if clock() >= give_up_at:
+                return user, False
+            await _woken(changed, AFTER_POLL_S)
+
+
+async def _woken(changed: asyncio.Event, timeout_s: float) -> None:
+    """Wait for the event, or until the time is over: the notice may be late or lost."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await changed.wait()
+    except TimeoutError:
+        return

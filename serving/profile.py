@@ -1,0 +1,126 @@
+"""A user as the funnel sees them: the state read from Redis, met with the vectors of a bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.events.schema import PREFERENCE
+from freshet.core.state.records import EMBEDDING_DIM, HISTORY_LENGTH, history_newest_first
+from online_models.maths.session import session_embedding
+from serving.item_table import ItemTable, Rows
+from serving.live_bundle import BoundBundle
+from serving.user_state import UserState
+
+Floats = NDArray[np.float32]
+SESSION_EVENTS: Final = 16  # newest events of a session, as the user fold takes them
+_NOTHING: Final = np.zeros(EMBEDDING_DIM, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A user at the time of a request.
+
+    Attributes:
+        user: the state as read.
+        now_ms: event time of the request.
+        hashes: (n,) uint32, items of the history, newest first.
+        rows: (n,) their rows, -1 where one has none.
+        types: (n,) codes of their event types.
+        ages_s: (n,) float32, seconds from each to `now_ms`.
+        vectors: (n, EMBEDDING_DIM) float32, zero where not known.
+        known: (n,) bool, whether a vector is known.
+    """
+
+    user: UserState
+    now_ms: int
+    hashes: NDArray[np.uint32]
+    rows: Rows
+    types: NDArray[np.int64]
+    ages_s: Floats
+    vectors: Floats
+    known: NDArray[np.bool_]
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since the user's newest event; 0 for a user without events."""
+        return (self.now_ms - int(self.user.record["last_ts_ms"])) / 1000 if self.user.known else 0
+
+    @property
+    def last_vector(self) -> Floats:
+        """Vector of the newest item that has one, (EMBEDDING_DIM,); zero without one."""
+        newest = np.flatnonzero(self.known)[:1]
+        return np.asarray(self.vectors[newest[0]]) if len(newest) else _NOTHING
+
+
+def meet(user: UserState, table: ItemTable, bound: BoundBundle | None) -> Profile:
+    """Return the profile of a user over the rows of the table and the vectors of a bundle."""
+    history = history_newest_first(user.record)
+    hashes = history["item"]
+    rows = table.rows_of_hashes(hashes)
+    now_ms = max(table.now_ms, int(user.record["last_ts_ms"]))
+    vectors = np.zeros((len(rows), EMBEDDING_DIM), np.float32)
+    known = np.zeros(len(rows), bool)
+    if bound is not None:
+        known = (rows >= 0) & bound.has_vector[rows]
+        vectors[known] = bound.vectors[rows[known]]
+    return Profile(
+        user=user,
+        now_ms=now_ms,
+        hashes=hashes,
+        rows=rows,
+        types=history["type"].astype(np.int64),
+        ages_s=np.maximum(now_ms / 1000 - history["ts_s"], 0).astype(np.float32),
+        vectors=vectors,
+        known=known,
+    )
+
+
+def session_vector(profile: Profile, bound: BoundBundle, half_life_s: float) -> Floats:
+    """Return the session embedding, (EMBEDDING_DIM,) unit or zero.
+
+    The stored one holds the whole history, but speaks the language of the bundle that made it.
+    """
+    record = profile.user.record
+    if int(record["model_tag"]) == bound.bundle.tag:
+        return np.asarray(record["embedding"], np.float32)
+    if not len(profile.rows):
+        return _NOTHING
+    newest = slice(SESSION_EVENTS)
+    vectors, weights = profile.vectors[newest], PREFERENCE[profile.types[newest]]
+    ages_s = profile.ages_s[newest] - profile.ages_s.min()
+    embedding = session_embedding(vectors[None], weights[None], ages_s[None], half_life_s)
+    return np.asarray(embedding[0])
+
+
+def encoded_vector(profile: Profile, bound: BoundBundle) -> Floats:
+    """Return what the sequence encoder makes of the history, (EMBEDDING_DIM,) unit or zero."""
+    known = profile.known
+    if not known.any():
+        return _NOTHING
+    used = int(known.sum())
+    mask = np.zeros((1, HISTORY_LENGTH), bool)
+    mask[:, :used] = True
+    users = bound.bundle.encode(
+        _padded(profile.vectors[known]),
+        _padded(profile.types[known]),
+        _padded(profile.ages_s[known]),
+        mask,
+    )
+    return np.asarray(users[0])
+
+
+def history_categories(profile: Profile, table: ItemTable) -> NDArray[np.int32]:
+    """Return the codes of all categories in the history, each once."""
+    codes = np.unique(table.codes(profile.rows[profile.rows >= 0]))
+    return codes[codes >= 0]
+
+
+def _padded(values: NDArray[Any]) -> NDArray[Any]:
+    """Return (1, HISTORY_LENGTH, ...) with zeros behind the values."""
+    padded = np.zeros((1, HISTORY_LENGTH, *values.shape[1:]), values.dtype)
+    padded[0, : len(values)] = values
+    return padded

@@ -1,0 +1,106 @@
+"""Rank and re-rank: the order by what the models say, then not all alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_models.features import Candidates, compute_features
+from online_models.maths.mmr import mmr
+from online_models.maths.topk import top_k
+from serving.item_table import ItemTable
+from serving.moment import Moment
+from serving.profile import Profile, history_categories
+from serving.sources.found import Union
+
+RERANK_DEPTH: Final = 4  # times k candidates that re-ranking chooses from
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Candidates as the ranker saw and scored them.
+
+    Attributes:
+        union: the n candidates.
+        features: (n, n_features) float32; None where they could not be computed.
+        scores: (n,) float32; the fused rank where there is no ranker.
+        by_ranker: whether the scores are the ranker's.
+    """
+
+    union: Union
+    features: Floats | None
+    scores: Floats
+    by_ranker: bool
+
+
+def rank(moment: Moment, union: Union) -> Ranked:
+    """Score the candidates; by their rank within the sources when the ranker cannot."""
+    fused = union.fused.astype(np.float32)
+    features = moment.stages.run("features", partial(_features, moment, union), lambda: None)
+    if moment.bound is None or features is None:
+        return Ranked(union, features, fused, by_ranker=False)
+    ranker = partial(moment.bound.bundle.rank, features)
+    scores = moment.stages.run("rank", ranker, otherwise=lambda: None)
+    if scores is None:
+        return Ranked(union, features, fused, by_ranker=False)
+    return Ranked(union, features, scores, by_ranker=True)
+
+
+def rerank(moment: Moment, ranked: Ranked, k: int) -> NDArray[np.int64]:
+    """Return the (m <= k,) indices of candidates for the list, best first."""
+    best = top_k(ranked.scores, RERANK_DEPTH * k)
+    if moment.bound is None:
+        return best[:k]
+    vectors = moment.bound.vectors[ranked.union.rows[best]]
+    diversity = moment.settings.diversity
+    diverse = partial(mmr, ranked.scores[best], vectors, k, diversity)
+    order = moment.stages.run("rerank", diverse, otherwise=lambda: np.arange(min(k, len(best))))
+    return np.asarray(best[order])
+
+
+def _features(moment: Moment, union: Union) -> Floats:
+    """Return (n, n_features); without a bundle every similarity is 0, which is logged too."""
+    table, rows, profile = moment.table, union.rows, moment.profile
+    similar = np.zeros((len(rows), 3), np.float32)
+    if moment.bound is not None:
+        users = np.stack([moment.session, moment.query, profile.last_vector])  # (3, d)
+        similar = moment.bound.vectors[rows] @ users.T  # (n, 3)
+    return compute_features(
+        Candidates(
+            source_scores=union.scores,
+            source_ranks=union.ranks,
+            trend=table.rates_at(rows, profile.now_ms),
+            interactions=table.interactions[rows].astype(np.float32),
+            impressions=table.impressions[rows].sum(axis=1, dtype=np.float32),
+            clicks=table.clicks[rows].sum(axis=1, dtype=np.float32),
+            item_age_s=_ages_s(table, rows, profile.now_ms),
+            session_similarity=similar[:, 0],
+            encoder_similarity=similar[:, 1],
+            last_item_similarity=similar[:, 2],
+            category_overlap=_category_overlap(table, rows, profile),
+            history_length=len(profile.rows),
+            idle_s=profile.idle_s,
+        )
+    )
+
+
+def _ages_s(table: ItemTable, rows: NDArray[np.int64], now_ms: int) -> Floats:
+    """Return (n,) seconds since each item was created, or else first acted on; 0 = neither."""
+    created = table.created_ts_ms[rows]
+    since = np.where(created > 0, created, table.first_ts_ms[rows])
+    return np.where(since > 0, np.maximum(now_ms - since, 0) / 1000, 0).astype(np.float32)
+
+
+def _category_overlap(table: ItemTable, rows: NDArray[np.int64], profile: Profile) -> Floats:
+    """Return (n,) share in [0, 1] of each item's categories that the history holds."""
+    held = np.zeros(len(table.category_codes) + 1, bool)  # the last one stands for code -1
+    held[history_categories(profile, table)] = True
+    codes = table.codes(rows)  # (n, category_width)
+    shares = held[codes].sum(axis=1) / np.maximum((codes >= 0).sum(axis=1), 1)
+    return np.asarray(shares, np.float32)

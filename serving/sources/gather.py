@@ -1,0 +1,49 @@
+"""Sources: ask all of them; each may fail alone, and popular never does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from freshet.core.metrics import CANDIDATES
+from online_models.features import SOURCES
+from online_models.sources import QUOTAS
+from serving.answer import Query
+from serving.moment import Moment
+from serving.sources.covisitation import find_covisits
+from serving.sources.found import Found
+from serving.sources.new_items import find_new
+from serving.sources.popular import find_popular, find_popular_among
+from serving.sources.session import find_session
+from serving.sources.trending import find_trending
+
+_COUNTS: Final = {name: CANDIDATES.labels(name) for name in SOURCES}
+
+
+def gather(moment: Moment, query: Query) -> list[Found]:
+    """Return what each of `SOURCES` found, in their order."""
+    quota = {
+        name: max(1, int(share * moment.settings.candidates)) for name, share in QUOTAS.items()
+    }
+    half_life_s = moment.settings.covisit_half_life_s
+    ask: dict[str, Callable[[], Found]] = {
+        "session": lambda: find_session(moment.bound, moment.query, quota["session"]),
+        "covisitation": lambda: find_covisits(
+            moment.table, moment.profile, half_life_s, quota["covisitation"]
+        ),
+        "trending": lambda: find_trending(moment.standings, quota["trending"]),
+        "new": lambda: find_new(moment.standings, moment.bound, moment.query, quota["new"]),
+    }
+    found = [moment.stages.run(name, ask[name], otherwise=Found.nothing) for name in SOURCES[:-1]]
+    found.append(_popular(moment, query))
+    for name, one in zip(SOURCES, found, strict=True):
+        _COUNTS[name].inc(len(one.rows))
+    return found
+
+
+def _popular(moment: Moment, query: Query) -> Found:
+    quota = int(QUOTAS["popular"] * moment.settings.candidates)
+    if not query.categories:
+        return find_popular(moment.standings, quota + len(query.exclude))
+    rows = moment.table.rows_in_categories(query.categories)
+    return find_popular_among(moment.table, rows, moment.profile.now_ms, 2 * quota)

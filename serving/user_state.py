@@ -1,0 +1,123 @@
+"""The state of one user, in one read of Redis, with a memory for when Redis does not answer.
+
+Law: a request never waits for Redis longer than the read timeout, and after a failure the next
+requests do not wait at all until `RETRY_AFTER_S` has passed: a dead Redis must not make a queue.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final, Protocol, cast
+
+import numpy as np
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from freshet.core.errors import ServiceError
+from freshet.core.events.codec import event_hash
+from freshet.core.events.partition import partition_of
+from freshet.core.state.keys import Keys
+from freshet.core.state.records import RECENT_EVENT_IDS, segment_of, unpack_users
+
+REMEMBERED_USERS: Final = 10_000
+RETRY_AFTER_S: Final = 0.25
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class UserState:
+    """What is known of a user.
+
+    Attributes:
+        record: one record of `USER_DTYPE`; all zero for a user never seen.
+    """
+
+    record: np.void
+
+    @property
+    def known(self) -> bool:
+        """Whether any event of the user was applied."""
+        return bool(self.record["applied"])
+
+    @property
+    def segment(self) -> int:
+        """The bandit segment, in [0, SEGMENTS)."""
+        return int(segment_of(int(self.record["interactions"])))
+
+    def holds(self, event_id: str) -> bool:
+        """Return whether the event is among the last `RECENT_EVENT_IDS` that were applied."""
+        used = min(int(self.record["applied"]), RECENT_EVENT_IDS)
+        return event_hash(event_id) in self.record["recent_events"][:used].tolist()
+
+
+def cold_user() -> UserState:
+    """Return the state of a user never seen."""
+    return UserState(unpack_users([None])[0])
+
+
+class UserStates(Protocol):
+    """Where the state of users is read."""
+
+    async def get(self, user_id: str) -> UserState:
+        """Return the state of a user.
+
+        Raises:
+            ServiceError: it cannot be read now.
+        """
+        ...
+
+    def remembered(self, user_id: str) -> UserState | None:
+        """Return the state as it was last read by this process, None when it was not."""
+        ...
+
+
+class RedisUserStates:
+    """Reads users from Redis and remembers the last ones read.
+
+    Args:
+        redis: a client with a short socket timeout and without retries.
+        keys: names of the keys.
+        partitions: partitions of the users.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, partitions: int) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._partitions = partitions
+        self._memory: OrderedDict[str, bytes | None] = OrderedDict()
+        self._retry_at = 0.0
+
+    async def get(self, user_id: str) -> UserState:
+        """Return the state of a user; see `UserStates`."""
+        now = time.monotonic()
+        if now < self._retry_at:
+            raise ServiceError("redis", "did not answer a moment ago")
+        key = self._keys.user(partition_of(user_id, self._partitions), user_id)
+        try:
+            blob = cast(bytes | None, await self._redis.get(key))
+        except (RedisError, OSError) as error:
+            self._retry_at = now + RETRY_AFTER_S
+            log.warning("user state cannot be read: %s", error)
+            raise ServiceError("redis", f"user state cannot be read ({error})") from error
+        self._remember(user_id, blob)
+        return _state(blob)
+
+    def remembered(self, user_id: str) -> UserState | None:
+        """Return the state as it was last read; see `UserStates`."""
+        if user_id not in self._memory:
+            return None
+        return _state(self._memory[user_id])
+
+    def _remember(self, user_id: str, blob: bytes | None) -> None:
+        self._memory[user_id] = blob
+        self._memory.move_to_end(user_id)
+        if len(self._memory) > REMEMBERED_USERS:
+            self._memory.popitem(last=False)
+
+
+def _state(blob: bytes | None) -> UserState:
+    return UserState(unpack_users([blob])[0])

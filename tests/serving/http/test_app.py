@@ -1,0 +1,99 @@
+"""The application as a whole: its document, its health, its metrics, its page."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from litestar.routes import WebSocketRoute
+
+from serving.http.app import create_app
+from serving.http.openapi import OPERATIONS
+from serving.http.page import WEB
+
+
+def test_the_document_names_exactly_the_routes_there_are(services: Any) -> None:
+    """Each path and method, and no other."""
+    documented = {
+        (operation.path, operation.method.upper())
+        for operation in OPERATIONS
+        if operation.status != 101
+    }
+    app = create_app(services)
+    there = set()
+    for route in app.routes:
+        path = route.path_format.replace("{item_id:str}", "{item_id}")
+        methods = getattr(route, "methods", set()) - {"OPTIONS", "HEAD"}
+        there |= {(path, method) for method in methods if not path.startswith("/static")}
+    assert there == documented
+    sockets = {route.path for route in app.routes if isinstance(route, WebSocketRoute)}
+    assert sockets == {each.path for each in OPERATIONS if each.status == 101}
+
+
+def test_the_document_is_openapi_3_1_and_its_references_lead_somewhere(client: Any) -> None:
+    """Every operation has an id of its own and an answer."""
+    document = client.get("/openapi.json").json()
+    assert document["openapi"] == "3.1.0"
+    schemas = document["components"]["schemas"]
+    for reference in _references(document):
+        assert reference.removeprefix("#/components/schemas/") in schemas
+    operations = [each for path in document["paths"].values() for each in path.values()]
+    ids = [operation["operationId"] for operation in operations]
+    assert len(set(ids)) == len(ids)
+    assert all(operation["responses"] for operation in operations)
+    assert schemas["Event"]["required"] == ["type", "user_id", "item_id"]
+    parameters = document["paths"]["/v1/recommendations"]["get"]["parameters"]
+    assert {each["name"] for each in parameters} >= {"user", "k", "seed", "after", "impressions"}
+
+
+def test_readiness_is_the_item_state(client: Any, item_state: Any) -> None:
+    """503 until it is loaded; the process lives all the same."""
+    assert client.get("/readyz").json()["items"] == 80
+    item_state.following = False
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.headers["content-type"] == "application/problem+json"
+    assert client.get("/livez").status_code == 200
+
+
+def test_requests_are_counted_by_the_template_of_their_route(client: Any) -> None:
+    """Never by a path that a caller can make up."""
+    client.get("/v1/items/item-1/similar")
+    client.get("/made/up")
+    text = client.get("/metrics").text
+    assert 'route="/v1/items/{item_id:str}/similar"' in text
+    assert "made" not in text
+    assert "freshet_recommendations_total" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "text/html"),
+        ("/static/feed.js", "javascript"),
+        ("/static/feed.css", "text/css"),
+        ("/static/mark.svg", "image/svg+xml"),
+    ],
+)
+def test_the_page_is_served_with_its_files(client: Any, path: str, kind: str) -> None:
+    """From the package itself."""
+    response = client.get(path)
+    assert response.status_code == 200
+    assert kind in response.headers["content-type"]
+
+
+def test_the_page_names_nothing_from_elsewhere() -> None:
+    """No address of another host in any of its files, the name of the SVG language apart."""
+    for file in WEB.iterdir():
+        text = file.read_text().replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"""https?://|["'(]//""", text), file
+
+
+def _references(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        own = [value["$ref"]] if "$ref" in value else []
+        return own + [each for inner in value.values() for each in _references(inner)]
+    if isinstance(value, list):
+        return [each for inner in value for each in _references(inner)]
+    return []

@@ -1,0 +1,122 @@
+"""The feed socket: a snapshot, then an update after each change, and clear ends."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from litestar.exceptions import WebSocketDisconnect
+
+from serving.http import feed
+
+
+@pytest.fixture
+def folding(producer: Any, users: Any, state: Any) -> None:
+    """Folds every event at once, as the worker would, and tells so."""
+
+    def fold(event: Any) -> None:
+        users.act(event.user_id, event.item_id, event.type, event.event_id, event.ts_ms)
+        state.notices.notify([event.user_id])
+
+    producer.on_event = fold
+
+
+def click(client: Any, user: str, item: str, kind: str = "click") -> None:
+    event = {"type": kind, "user_id": user, "item_id": item}
+    assert client.post("/v1/events", json=event).status_code == 202
+
+
+def test_a_click_pushes_a_list_without_the_item(client: Any, folding: None) -> None:
+    """The snapshot comes first, the update after the click, numbered."""
+    with client.websocket_connect("/v1/feed") as socket:
+        socket.send_text(json.dumps({"user": "ann", "k": 10}))
+        first = socket.receive_json()
+        assert (first["type"], first["seq"]) == ("snapshot", 0)
+        clicked = first["answer"]["items"][2]["item_id"]
+        click(client, "ann", clicked)
+        update = socket.receive_json()
+        assert (update["type"], update["seq"]) == ("update", 1)
+        assert update["answer"]["as_of"]["applied"] == 1
+        assert clicked not in [item["item_id"] for item in update["answer"]["items"]]
+
+
+def test_impressions_and_other_peoples_clicks_push_nothing(client: Any, folding: None) -> None:
+    """The next update is the one after the user's own click."""
+    with client.websocket_connect("/v1/feed") as socket:
+        socket.send_text(json.dumps({"user": "ann"}))
+        socket.receive_json()
+        click(client, "ann", "item-1", kind="impression")
+        click(client, "bob", "item-2")
+        click(client, "ann", "item-3")
+        assert socket.receive_json()["answer"]["as_of"]["applied"] == 2
+
+
+def test_a_feed_reports_no_impressions_by_itself(client: Any, producer: Any) -> None:
+    """A pushed list may never be seen; its slate is logged all the same."""
+    with client.websocket_connect("/v1/feed") as socket:
+        socket.send_text(json.dumps({"user": "ann"}))
+        socket.receive_json()
+    assert producer.values("test.events") == []
+    assert len(producer.values("test.slates")) == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "words"),
+    [
+        ("{", 1008, ""),
+        ("{}", 1008, "user"),
+        ('{"user": "a", "k": 0}', 1008, "k"),
+        ('{"user": "a", "seed": 1}', 1008, "seed"),
+        ('{"user": "' + "x" * 20_000 + '"}', 1009, "16384"),
+    ],
+)
+def test_a_wrong_first_message_closes_the_socket(
+    client: Any, message: str, code: int, words: str
+) -> None:
+    """With a code and a reason."""
+    with client.websocket_connect("/v1/feed") as socket:
+        socket.send_text(message)
+        with pytest.raises(WebSocketDisconnect) as caught:
+            socket.receive_json()
+    assert caught.value.code == code
+    assert words in caught.value.detail
+
+
+def test_a_second_message_is_against_the_protocol(client: Any) -> None:
+    """One socket, one user."""
+    with client.websocket_connect("/v1/feed") as socket:
+        socket.send_text('{"user": "a"}')
+        socket.receive_json()
+        socket.send_text('{"user": "b"}')
+        with pytest.raises(WebSocketDisconnect) as caught:
+            socket.receive_json()
+    assert caught.value.code == 1008
+
+
+def test_a_silent_client_is_let_go(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a first message the socket does not stay open."""
+    monkeypatch.setattr(feed, "FIRST_MESSAGE_S", 0.01)
+    with client.websocket_connect("/v1/feed") as socket, pytest.raises(WebSocketDisconnect) as end:
+        socket.receive_json()
+    assert end.value.code == 1008
+
+
+def test_without_a_catalogue_the_client_is_asked_to_come_back(client: Any, table: Any) -> None:
+    """Try again later."""
+    table.withdraw(list(table.ids))
+    with client.websocket_connect("/v1/feed") as socket:
+        socket.send_text('{"user": "a"}')
+        with pytest.raises(WebSocketDisconnect) as caught:
+            socket.receive_json()
+    assert caught.value.code == 1013
+
+
+def test_whoever_left_is_forgotten(client: Any, state: Any) -> None:
+    """Nobody waits for the user any more."""
+    with client.websocket_connect("/v1/feed") as socket:
+        socket.send_text('{"user": "ann"}')
+        socket.receive_json()
+        assert "ann" in state.notices._waiting
+    assert client.get("/livez").status_code == 200
+    assert "ann" not in state.notices._waiting

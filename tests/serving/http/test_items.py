@@ -1,0 +1,109 @@
+"""The catalogue over HTTP, what is similar and what trends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from freshet.core.events.partition import partition_of
+
+NOW_MS = 1_763_800_000_000
+
+
+def test_an_item_is_put_into_the_topic_of_the_catalogue(client: Any, producer: Any) -> None:
+    """In its own partition, its creation filled in where nobody knows it."""
+    response = client.put("/v1/items/fresh", json={"title": "Fresh", "categories": ["garden"]})
+    assert response.status_code == 202
+    assert response.json() == {
+        "item_id": "fresh",
+        "status": "accepted",
+        "filled": ["created_ts_ms"],
+    }
+    assert producer.values("test.catalog") == [
+        {"item_id": "fresh", "title": "Fresh", "categories": ["garden"], "created_ts_ms": NOW_MS}
+    ]
+    assert producer.sent[0].partition == partition_of("fresh", 4)
+
+
+def test_a_known_item_stays_as_old_as_it_is(client: Any, producer: Any, items: Any) -> None:
+    """A new title makes no new item."""
+    assert client.put("/v1/items/item-3", json={"title": "Again"}).json()["filled"] == []
+    assert producer.values("test.catalog")[0]["created_ts_ms"] == items[3].created_ts_ms
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"item_id": "other"}, ["/item_id"]),
+        ({"price": -1}, ["/price"]),
+        ({"categories": [""] * 33}, ["/categories"]),
+        ({"title": 3}, ["/title"]),
+        ([], []),
+    ],
+)
+def test_a_wrong_item_is_refused(client: Any, producer: Any, body: Any, pointer: list[str]) -> None:
+    """400 that names the field, and nothing is sent."""
+    response = client.put("/v1/items/fresh", json=body)
+    assert response.status_code == 400
+    assert [each["pointer"] for each in response.json().get("errors", [])] == pointer
+    assert producer.sent == []
+
+
+def test_deleting_an_item_sends_a_tombstone(client: Any, producer: Any) -> None:
+    """A null value under its key."""
+    assert client.delete("/v1/items/item-3").status_code == 202
+    (record,) = producer.sent
+    assert (record.topic, record.key, record.value) == ("test.catalog", b"item-3", None)
+
+
+def test_without_kafka_the_catalogue_does_not_change(client: Any, producer: Any) -> None:
+    """503 for both."""
+    producer.down = True
+    assert client.put("/v1/items/fresh", json={}).status_code == 503
+    assert client.delete("/v1/items/item-3").status_code == 503
+
+
+def test_trending_is_in_the_order_of_the_rates(client: Any) -> None:
+    """Item 0 has most events at every half-life."""
+    for half_life_s in (300, 3_600, 86_400, 604_800):
+        body = client.get(f"/v1/trending?half_life_s={half_life_s}&k=5").json()
+        assert [item["item_id"] for item in body["items"]] == [f"item-{n}" for n in range(5)]
+        scores = [item["score"] for item in body["items"]]
+        assert scores == sorted(scores, reverse=True)
+        assert body["as_of_ts_ms"] == NOW_MS
+
+
+def test_another_half_life_is_not_counted(client: Any) -> None:
+    """400 that names those that are."""
+    response = client.get("/v1/trending?half_life_s=60")
+    assert response.status_code == 400
+    assert "3600" in response.json()["detail"]
+
+
+def test_similar_items_are_near_and_not_the_item_itself(client: Any, table: Any) -> None:
+    """Withdrawn ones neither."""
+    table.withdraw(["item-71"])
+    body = client.get("/v1/items/item-70/similar?k=10").json()
+    found = [item["item_id"] for item in body["items"]]
+    assert len(found) == 10
+    assert not {"item-70", "item-71"} & set(found)
+    scores = [item["score"] for item in body["items"]]
+    assert scores == sorted(scores, reverse=True)
+    assert body["basis"] == "cosine similarity"
+
+
+def test_without_a_model_similar_is_what_was_visited_next(
+    client: Any, table: Any, live: Any, covisits: Any
+) -> None:
+    """From the transitions."""
+    live.current = None
+    table.put_covisits(table.hashes(table.rows(["item-1"])).tolist(), [covisits("item-2")])
+    body = client.get("/v1/items/item-1/similar").json()
+    assert [item["item_id"] for item in body["items"]] == ["item-2"]
+    assert "next" in body["basis"]
+
+
+def test_nothing_is_similar_to_an_item_that_nobody_offers(client: Any) -> None:
+    """404."""
+    assert client.get("/v1/items/what/similar").status_code == 404

@@ -1,0 +1,87 @@
+"""A user met with a bundle: the vectors of the history, the session, the encoder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from freshet.core.events.schema import CLICK, PREFERENCE
+from serving.profile import encoded_vector, history_categories, meet, session_vector
+from serving.user_state import UserState, cold_user
+
+NOW_MS = 1_763_800_000_000
+HALF_LIFE_S = 1_800.0
+
+
+async def test_a_cold_user_points_nowhere(table: Any, live: Any) -> None:
+    """Zero vectors, no history, no idle time."""
+    profile = meet(cold_user(), table, live.current)
+    assert len(profile.rows) == 0
+    assert not encoded_vector(profile, live.current).any()
+    assert not session_vector(profile, live.current, HALF_LIFE_S).any()
+    assert not profile.last_vector.any()
+    assert profile.idle_s == 0
+    assert history_categories(profile, table).tolist() == []
+
+
+async def test_the_history_is_newest_first_with_its_vectors(
+    table: Any, live: Any, users: Any
+) -> None:
+    """An item that nobody has heard of has no row and no vector."""
+    users.act("ann", "item-3", ts_ms=NOW_MS - 60_000)
+    users.act("ann", "unheard of", ts_ms=NOW_MS - 30_000)
+    profile = meet(await users.get("ann"), table, live.current)
+    assert profile.rows.tolist() == [-1, table.row("item-3")]
+    assert profile.known.tolist() == [False, True]
+    assert profile.ages_s.tolist() == [30.0, 60.0]
+    assert profile.types.tolist() == [CLICK, CLICK]
+    assert profile.idle_s == 30.0
+    assert profile.last_vector.tolist() == live.current.vectors[table.row("item-3")].tolist()
+
+
+async def test_the_session_is_the_decayed_mean_of_the_last_items(
+    table: Any, live: Any, users: Any
+) -> None:
+    """As the slow sum says, unit norm; a disliked item pushes away."""
+    acts = [("item-1", "click", 0), ("item-2", "like", 600), ("item-3", "dislike", 1_800)]
+    for item_id, kind, age_s in reversed(acts):
+        users.act("ann", item_id, kind=kind, ts_ms=NOW_MS - age_s * 1000)
+    profile = meet(await users.get("ann"), table, live.current)
+    slow = sum(
+        2 ** (-age_s / HALF_LIFE_S)
+        * PREFERENCE[profile.types[number]]
+        * live.current.vectors[table.row(item_id)]
+        for number, (item_id, _, age_s) in enumerate(acts)
+    )
+    slow /= np.linalg.norm(slow)
+    found = session_vector(profile, live.current, HALF_LIFE_S)
+    np.testing.assert_allclose(found, slow, atol=1e-5)
+
+
+async def test_the_stored_session_is_taken_if_this_bundle_made_it(
+    table: Any, live: Any, users: Any
+) -> None:
+    """Another bundle's speaks another language."""
+    users.act("ann", "item-1")
+    record = (await users.get("ann")).record
+    record["embedding"] = np.eye(64, dtype=np.float16)[5]
+    record["model_tag"] = live.current.bundle.tag
+    profile = meet(UserState(record), table, live.current)
+    assert session_vector(profile, live.current, HALF_LIFE_S)[5] == 1
+    record["model_tag"] = live.current.bundle.tag ^ 1
+    assert session_vector(profile, live.current, HALF_LIFE_S)[5] != 1
+
+
+async def test_the_encoder_sees_known_items_only(table: Any, live: Any, users: Any) -> None:
+    """An unknown item between two known ones changes nothing."""
+    for item_id in ("item-1", "item-2"):
+        users.act("ann", item_id)
+    for item_id in ("item-1", "unheard of", "item-2"):
+        users.act("bob", item_id)
+    ann, bob = [
+        encoded_vector(meet(await users.get(user), table, live.current), live.current)
+        for user in ("ann", "bob")
+    ]
+    np.testing.assert_allclose(ann, bob, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(ann), 1, atol=1e-5)

@@ -1,0 +1,66 @@
+"""Reasons are words for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from freshet.core.events.schema import Item
+from online_models.features import SOURCES
+from serving.moment import hydrate
+from serving.reasons import BARELY_SHOWN, reasons
+from serving.sources.found import Found, fuse
+
+
+async def _reason(state: Any, source: str, item: str, because: str = "", *, explored: bool) -> str:
+    """Return the reason of one item that one source found for ann."""
+    table = state.items.table
+    moment = await hydrate(state, "ann", None)
+    rows = table.rows([item])
+    found = Found.of(rows, np.ones(1, np.float32), table.rows([because or "none"]))
+    chosen = fuse([found if name == source else Found.nothing() for name in SOURCES])
+    (words,) = reasons(moment, chosen, chosen.best_source(), np.array([explored]))
+    return words
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("trending", "trending now"),
+        ("popular", "popular now"),
+        ("new", "new in kitchen"),
+        ("covisitation", "often next after river amber 10"),
+        ("session", "because you bought river north 20"),
+    ],
+)
+async def test_each_source_has_its_words(state: Any, users: Any, source: str, words: str) -> None:
+    """With the title of the item that led there."""
+    users.act("ann", "item-20", kind="purchase")
+    assert await _reason(state, source, "item-1", "item-10", explored=False) == words
+
+
+async def test_without_a_title_the_words_are_general(state: Any, users: Any) -> None:
+    """The catalogue may not know the item that led there any more."""
+    assert "what you looked at" in await _reason(state, "session", "item-1", explored=False)
+    words = await _reason(state, "covisitation", "item-1", explored=False)
+    assert words == "often next for others"
+
+
+async def test_exploration_says_so(state: Any) -> None:
+    """And says when few have seen the item."""
+    row = state.items.table.row("item-1")
+    state.items.table.impressions[row] = BARELY_SHOWN
+    assert await _reason(state, "popular", "item-1", explored=True) == "exploring"
+    state.items.table.impressions[row] = 0
+    assert "few have seen" in await _reason(state, "popular", "item-1", explored=True)
+
+
+async def test_a_long_title_is_cut(state: Any, users: Any) -> None:
+    """A reason stays on one line."""
+    state.items.table.offer([Item(item_id="item-2", title="word " * 60)])
+    users.act("ann", "item-2")
+    words = await _reason(state, "session", "item-1", explored=False)
+    assert words.endswith("…")
+    assert len(words) < 90

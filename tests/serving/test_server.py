@@ -1,0 +1,91 @@
+"""The serving process: it starts, follows, answers through failures, and ends when asked to."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+import redis
+import websockets.sync.client
+from websockets.exceptions import ConnectionClosed
+
+from freshet.core.events.codec import encode
+from freshet.core.events.partition import partition_of
+from freshet.core.events.schema import Item
+from freshet.core.state.keys import Keys
+
+pytestmark = pytest.mark.services
+
+P = 4  # of the embedded broker
+
+
+@pytest.fixture
+def offer(settings: Any) -> Callable[..., None]:
+    """`offer("a", "b")` writes catalogue entries as the worker would."""
+    keys = Keys(settings.namespace)
+
+    def write(*item_ids: str) -> None:
+        with redis.Redis.from_url(settings.redis_url) as client:
+            for item_id in item_ids:
+                entry = encode(Item(item_id=item_id, title=f"Title {item_id}"))
+                client.hset(keys.catalog(partition_of(item_id, P)), item_id, entry)
+
+    return write
+
+
+def test_the_process_prints_its_address_answers_and_ends_on_sigterm(
+    server: Any, settings: Any, offer: Any, wait_until: Any
+) -> None:
+    """One line with the real port, answers, and code 0 within seconds, sockets open or not."""
+    offer("a", "b", "c")
+    running = server(settings)
+    (url,) = re.findall(r"freshet serves at (http://\S+)", running.child.log.read_text())
+    assert url == running.url
+    body = httpx.get(f"{url}/v1/recommendations?user=ann").json()
+    assert {item["item_id"] for item in body["items"]} == {"a", "b", "c"}
+    assert "model" in body["degraded"]
+    with websockets.sync.client.connect(f"{url.replace('http', 'ws')}/v1/feed") as socket:
+        socket.send(json.dumps({"user": "ann"}))
+        assert json.loads(socket.recv())["type"] == "snapshot"
+        running.child.process.send_signal(signal.SIGTERM)
+        with pytest.raises(ConnectionClosed) as caught:
+            socket.recv(timeout=10)
+    assert caught.value.rcvd is not None
+    assert caught.value.rcvd.code == 1012
+    assert running.child.process.wait(10) == 0
+
+
+def test_events_are_acknowledged_by_a_real_broker(server: Any, settings: Any) -> None:
+    """202 after the ack; an item too."""
+    url = server(settings).url
+    event = {"type": "click", "user_id": "ann", "item_id": "a"}
+    assert httpx.post(f"{url}/v1/events", json=[event] * 50).json()["accepted"] == 50
+    assert httpx.put(f"{url}/v1/items/a", json={"title": "A"}).status_code == 202
+
+
+def test_answers_go_on_while_redis_is_away(
+    server: Any, settings: Any, offer: Any, redis_server: Any, wait_until: Any
+) -> None:
+    """Degraded and said so; not ready; whole again when Redis is back."""
+    offer("a", "b", "c")
+    url = server(settings).url
+
+    def degraded() -> list[str]:
+        response = httpx.get(f"{url}/v1/recommendations?user=ann")
+        assert response.status_code == 200
+        words: list[str] = response.json()["degraded"]
+        return words
+
+    assert degraded() == ["model"]
+    redis_server.kill()
+    wait_until(lambda: {"user_state", "item_state"} <= set(degraded()))
+    assert httpx.get(f"{url}/readyz").status_code == 503
+    redis_server.start()
+    offer("a")
+    wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+    wait_until(lambda: degraded() == ["model"])

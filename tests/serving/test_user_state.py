@@ -1,0 +1,101 @@
+"""Reading users: one GET, and a memory for when Redis does not answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from freshet.core.errors import ServiceError
+from freshet.core.events.codec import event_hash
+from freshet.core.events.partition import partition_of
+from freshet.core.state.keys import Keys
+from freshet.core.state.records import pack_users, unpack_users
+from serving import user_state
+from serving.user_state import RedisUserStates, cold_user
+
+KEYS = Keys("test")
+
+
+def _client(url: str) -> redis.asyncio.Redis:
+    return redis.asyncio.Redis.from_url(
+        url, socket_timeout=1.0, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0), protocol=2
+    )
+
+
+async def _write(client: redis.asyncio.Redis, user_id: str, applied: int) -> None:
+    users = unpack_users([None])
+    users["applied"] = users["interactions"] = applied
+    users["recent_events"][0, (applied - 1) % 32] = event_hash(f"e{applied}")
+    await client.set(KEYS.user(partition_of(user_id, 4), user_id), pack_users(users)[0])
+
+
+def test_a_cold_user_holds_nothing() -> None:
+    """Unknown, of the first segment, without events."""
+    user = cold_user()
+    assert not user.known
+    assert user.segment == 0
+    assert not user.holds("e1")
+
+
+@pytest.mark.parametrize(("applied", "segment"), [(1, 1), (5, 2), (20, 3), (33, 3)])
+def test_a_user_holds_its_recent_events(applied: int, segment: int) -> None:
+    """Those in the ring, wherever its head stands."""
+    users = unpack_users([None])
+    users["applied"] = users["interactions"] = applied
+    for number in range(1, applied + 1):
+        users["recent_events"][0, (number - 1) % 32] = event_hash(f"e{number}")
+    user = user_state.UserState(users[0])
+    assert user.segment == segment
+    assert user.holds(f"e{applied}")
+    assert user.holds("e1") == (applied <= 32)
+    assert not user.holds("another")
+
+
+@pytest.mark.services
+async def test_a_user_is_read_from_its_partition(redis_server: Any) -> None:
+    """An unknown one is cold, and both are remembered."""
+    async with _client(redis_server.url) as client:
+        states = RedisUserStates(client, KEYS, 4)
+        assert states.remembered("ann") is None
+        assert not (await states.get("nobody")).known
+        await _write(client, "ann", 3)
+        assert int((await states.get("ann")).record["applied"]) == 3
+        remembered = states.remembered("ann")
+        assert remembered is not None
+        assert np.array_equal(remembered.record, (await states.get("ann")).record)
+
+
+@pytest.mark.services
+async def test_a_dead_redis_is_told_quickly_and_asked_again_later(
+    redis_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a moment nobody waits for it; then it is asked again, and serves."""
+    async with _client(redis_server.url) as client:
+        states = RedisUserStates(client, KEYS, 4)
+        await states.get("ann")
+        redis_server.kill()
+        with pytest.raises(ServiceError, match="cannot be read"):
+            await states.get("ann")
+        with pytest.raises(ServiceError, match="a moment ago"):
+            await states.get("ann")
+        assert states.remembered("ann") is not None
+        redis_server.start()
+        monkeypatch.setattr(states, "_retry_at", 0.0)
+        assert not (await states.get("ann")).known
+
+
+@pytest.mark.services
+async def test_the_memory_is_bounded(redis_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user read longest ago is forgotten."""
+    monkeypatch.setattr(user_state, "REMEMBERED_USERS", 2)
+    async with _client(redis_server.url) as client:
+        states = RedisUserStates(client, KEYS, 4)
+        for user_id in ("a", "b", "a", "c"):
+            await states.get(user_id)
+        assert states.remembered("b") is None
+        assert states.remembered("a") is not None
