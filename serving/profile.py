@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from freshet.core.events.schema import PREFERENCE
 from freshet.core.state.records import EMBEDDING_DIM, HISTORY_LENGTH, history_newest_first
-from online_models.maths.session import session_embedding
+from online_models.maths.session import SESSION_EVENTS, session_embedding
 from serving.item_table import ItemTable, Rows
 from serving.live_bundle import BoundBundle
 from serving.user_state import UserState
 
 Floats = NDArray[np.float32]
-SESSION_EVENTS: Final = 16  # newest events of a session, as the user fold takes them
 _NOTHING: Final = np.zeros(EMBEDDING_DIM, np.float32)
 
 

@@ -23,11 +23,8 @@ from freshet.core.state.records import (
     segment_of,
 )
 from online_models.maths.seen import add_items
-from online_models.maths.session import session_embedding
+from online_models.maths.session import SESSION_EVENTS, session_embedding
 from streams.deltas import ACTIVITY_DTYPE, COVISIT_ROW_DTYPE
-
-SESSION_EVENTS = 10
-"""Newest interactions that make up the session embedding."""
 
 VISIT_LOOKBACK = 10
 """Most interactions from a visit to the next for the two to make a transition."""

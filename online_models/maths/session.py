@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+SESSION_EVENTS = 10
+"""Newest interactions that make up a session."""
+
 
 def session_embedding(
     vectors: NDArray[np.float32],
