@@ -1,0 +1,31 @@
+"""Generate as a command."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from freshet.commands.main import cli
+from freshet.core.events.recorded import read_events
+
+
+def test_a_log_is_written_and_named(tmp_path: Path) -> None:
+    """Where it was asked for, with as many events as it says."""
+    out = tmp_path / "new" / "films"
+    arguments = ["generate", str(out), "--users", "20", "--items", "30", "--days", "2"]
+    done = CliRunner().invoke(cli, [*arguments, "--end", "2026-03-01"])
+    assert done.exit_code == 0, done.output
+    events = list(read_events(out.with_name("films.events.jsonl.gz")))
+    assert f"{len(events):,} events" in done.output
+    assert events[-1].ts_ms <= 1_772_323_200_000  # 2026-03-01, UTC
+    assert events[0].ts_ms > 1_772_323_200_000 - 2 * 86_400_000
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--users", "0"], ["--items", "3"], ["--drift-at", "2"], ["--end", "soon"]]
+)
+def test_an_impossible_plan_is_a_usage_error(tmp_path: Path, wrong: list[str]) -> None:
+    """Nothing is written."""
+    done = CliRunner().invoke(cli, ["generate", str(tmp_path / "films"), *wrong])
+    assert done.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
