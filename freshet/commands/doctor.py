@@ -1,0 +1,231 @@
+"""`freshet doctor`: what is reachable, what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import platform
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import click
+import msgspec
+
+from freshet.commands.findings import (
+    Finding,
+    judge_lag,
+    judge_layout,
+    judge_redis,
+    judge_topics,
+)
+from freshet.core.errors import BundleError, FreshetError
+from freshet.core.settings import Settings, describe_settings, load_settings
+
+NEEDED = ("confluent-kafka", "faust-streaming", "cramjam", "redis", "numpy", "onnxruntime",
+          "hnswlib", "litestar", "uvicorn")  # fmt: skip
+TIMEOUT_S = 3.0
+LOOK_TWICE_S = 1.0
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+@click.command("doctor")
+@click.option("--settings", "list_settings", is_flag=True, help="Print every setting and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def command(list_settings: bool, as_json: bool) -> None:
+    r"""Look at everything that an installation needs and say what to do.
+
+    The exit code is 1 when something fails, 0 when all is well or worth a warning only.
+
+    \b
+    Examples:
+      freshet doctor
+      freshet doctor --settings      every setting: value, default, meaning
+      freshet doctor --json | jq .
+    """
+    settings = load_settings()
+    if list_settings:
+        _print_settings(settings)
+        return
+    findings = []
+    for finding in diagnose(settings):
+        findings.append(finding)
+        if not as_json:
+            _print_finding(finding)
+    failed = any(finding.level == "fail" for finding in findings)
+    if as_json:
+        click.echo(msgspec.json.encode({"ok": not failed, "findings": findings}).decode())
+    sys.exit(1 if failed else 0)
+
+
+def diagnose(settings: Settings) -> Iterator[Finding]:
+    """Yield what is found, as it is found."""
+    yield from _packages()
+    widths: dict[str, int] = {}
+    yield from _kafka(settings, widths)
+    partitions = max(widths.values(), default=0)
+    yield from _redis(settings, partitions)
+    if partitions:
+        yield from _tried("folds", lambda: _folds(settings, partitions))
+    yield from _models(settings)
+    yield from _server(settings)
+
+
+def _packages() -> Iterator[Finding]:
+    python = platform.python_version()
+    new_enough = sys.version_info >= (3, 11)
+    advice = "" if new_enough else "Python 3.11 or newer is needed"
+    yield Finding("ok" if new_enough else "fail", "python", python, advice)
+    found = {}
+    for name in NEEDED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            yield Finding("fail", "package", f"{name} is missing", "run `make setup`")
+    yield Finding("ok", "packages", ", ".join(f"{name} {number}" for name, number in found.items()))
+    try:
+        yield Finding("ok", "training", f"torch {version('torch')}")
+    except PackageNotFoundError:
+        yield Finding("warn", "training", "no torch", "`pip install freshet[train]` to train here")
+
+
+def _kafka(settings: Settings, widths: dict[str, int]) -> Iterator[Finding]:
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    from freshet.core.events.topics import Topics
+
+    client = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 0})
+    try:
+        cluster = client.list_topics(timeout=TIMEOUT_S)
+    except KafkaException as error:
+        yield Finding(
+            "fail", "kafka", f"{settings.kafka_bootstrap} does not answer ({error.args[0].name()})",
+            "start it, set FRESHET_KAFKA_BOOTSTRAP, or use `freshet up`, which brings its own",
+        )  # fmt: skip
+        return
+    yield Finding("ok", "kafka", f"{settings.kafka_bootstrap}, {len(cluster.brokers)} broker(s)")
+    expected = Topics(settings.namespace).all()
+    widths |= {
+        name: len(topic.partitions) for name, topic in cluster.topics.items() if name in expected
+    }
+    yield from judge_topics(expected, widths)
+
+
+def _redis(settings: Settings, partitions: int) -> Iterator[Finding]:
+    import redis
+
+    from freshet.core.state.keys import Keys
+
+    client: Any = redis.Redis.from_url(
+        settings.redis_url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
+    )
+    with closing(client):
+        try:
+            info = client.info()
+            meta = client.hgetall(Keys(settings.namespace).meta)
+        except redis.RedisError as error:
+            yield Finding(
+                "fail", "redis", f"{settings.redis_url} does not answer ({error})",
+                "start it, set FRESHET_REDIS_URL, or use `freshet up`, which brings its own",
+            )  # fmt: skip
+            return
+    yield Finding("ok", "redis", settings.redis_url)
+    yield from judge_redis(info)
+    if partitions:
+        stored = {name.decode(): value.decode() for name, value in meta.items()}
+        yield judge_layout(stored, partitions)
+
+
+def _folds(settings: Settings, partitions: int) -> Iterator[Finding]:
+    from freshet.core.progress import FOLDS, ProgressReader
+
+    with ProgressReader(settings, partitions) as reader:
+        before = {fold: reader.read(fold) for fold in FOLDS}
+        if any(progress.lag.any() for progress in before.values()):
+            time.sleep(LOOK_TWICE_S)
+        for fold in FOLDS:
+            now = reader.read(fold)
+            yield judge_lag(
+                fold,
+                lag=now.lag.tolist(),
+                lost=now.lost.tolist(),
+                moving=bool((now.next > before[fold].next).any()),
+            )
+
+
+def _models(settings: Settings) -> Iterator[Finding]:
+    from online_models.artifacts.registry import Registry
+
+    registry = Registry(settings.models_dir)
+    try:
+        current = registry.current()
+        if current is None:
+            yield Finding(
+                "warn", "model", f"none in {settings.models_dir}; lists are in source order",
+                "`freshet train LOG` publishes one",
+            )  # fmt: skip
+            return
+        registry.check(current)
+    except BundleError as error:
+        yield Finding(
+            "fail", "model", str(error), "`freshet models use VERSION` switches to another"
+        )
+        return
+    yield Finding(
+        "ok", "model", f"{current} of {len(registry.versions())} in {settings.models_dir}"
+    )
+
+
+def _server(settings: Settings) -> Iterator[Finding]:
+    import httpx
+
+    url = f"http://{settings.http_host}:{settings.http_port}"
+    try:
+        answer = httpx.get(f"{url}/readyz", timeout=TIMEOUT_S)
+    except httpx.HTTPError:
+        if _is_taken(settings.http_host, settings.http_port):
+            yield Finding("fail", "server", f"port {settings.http_port} belongs to another program",
+                          "set FRESHET_HTTP_PORT")  # fmt: skip
+        else:
+            yield Finding("warn", "server", f"none at {url}", "`freshet serve` starts one")
+        return
+    if answer.status_code == httpx.codes.OK:
+        yield Finding("ok", "server", f"ready at {url}")
+    else:
+        yield Finding("fail", "server", f"{url}/readyz answers {answer.status_code}: "
+                      f"{answer.text[:300]}", "read its log")  # fmt: skip
+
+
+def _tried(what: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from look()
+    except FreshetError as error:
+        yield Finding("fail", what, str(error), "mend the service above first")
+
+
+def _is_taken(host: str, port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        probe.settimeout(TIMEOUT_S)
+        return probe.connect_ex((host, port)) == 0
+
+
+def _print_finding(finding: Finding) -> None:
+    mark = click.style(f"{finding.level:>4}", fg=COLOURS[finding.level], bold=True)
+    click.echo(f"{mark}  {finding.what}: {finding.found}")
+    if finding.advice:
+        click.echo(f"      -> {finding.advice}")
+
+
+def _print_settings(settings: Settings) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("variable", "value", "default", "meaning", box=None, pad_edge=False)
+    for name, default, meaning in describe_settings():
+        value = getattr(settings, name)
+        shown = str(value) if value == default else f"[bold]{value}[/bold]"
+        table.add_row(f"FRESHET_{name.upper()}", shown, str(default), meaning)
+    Console().print(table)

@@ -1,0 +1,133 @@
+"""What `freshet doctor` thinks of what it found: pure judgements, each with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from freshet.core.state.records import LAYOUT_VERSION
+
+Level = Literal["ok", "warn", "fail"]
+
+LEAST_REDIS = (6, 2)
+KEEPS_EVERYTHING = "noeviction"
+LAG_OF_CONCERN = 10_000  # records
+
+
+class Finding(Struct, frozen=True):
+    """One line of the diagnosis.
+
+    Attributes:
+        what: what was looked at.
+        found: what was found.
+        advice: what to do, "" when all is well.
+    """
+
+    level: Level
+    what: str
+    found: str
+    advice: str = ""
+
+
+def judge_topics(expected: Mapping[str, object], widths: Mapping[str, int]) -> list[Finding]:
+    """Judge the topics of a namespace.
+
+    Args:
+        expected: the topics that there should be.
+        widths: partitions of each topic that there is.
+    """
+    missing = [name for name in expected if name not in widths]
+    if missing:
+        return [
+            Finding("warn", "topics", f"missing: {', '.join(missing)}",
+                    "the first `freshet worker` or `freshet serve` creates them")
+        ]  # fmt: skip
+    different = {widths[name] for name in expected}
+    listed = ", ".join(f"{name} {widths[name]}" for name in expected)
+    if len(different) > 1:
+        return [
+            Finding("fail", "topics", f"partitions differ: {listed}",
+                    "all topics of a namespace need the same number; create them anew under "
+                    "another FRESHET_NAMESPACE")
+        ]  # fmt: skip
+    return [Finding("ok", "topics", f"{len(expected)} with {different.pop()} partitions each")]
+
+
+def judge_redis(info: Mapping[str, Any]) -> list[Finding]:
+    """Judge a Redis server by its INFO."""
+    version = str(info["redis_version"])
+    numbers = tuple(int(part) for part in version.split(".")[:2])
+    findings = [
+        Finding("ok", "redis version", version)
+        if numbers >= LEAST_REDIS
+        else Finding("fail", "redis version", version, "Redis 6.2 or newer is needed")
+    ]
+    if info.get("aof_enabled"):
+        findings.append(Finding("ok", "redis persistence", "append-only file"))
+    else:
+        findings.append(
+            Finding("warn", "redis persistence", "no append-only file",
+                    "after a restart of Redis the workers rebuild the state from what Kafka still "
+                    "has; set appendonly yes to keep it")
+        )  # fmt: skip
+    policy = str(info.get("maxmemory_policy", KEEPS_EVERYTHING))
+    findings.append(
+        Finding("ok", "redis maxmemory-policy", policy)
+        if policy == KEEPS_EVERYTHING
+        else Finding("fail", "redis maxmemory-policy", policy,
+                     f"Redis may drop state that was counted; set {KEEPS_EVERYTHING}")
+    )  # fmt: skip
+    used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
+    if most:
+        level: Level = "warn" if used > 0.8 * most else "ok"
+        advice = "raise maxmemory: when it is full, workers stop" if level == "warn" else ""
+        findings.append(
+            Finding(level, "redis memory", f"{used / 1e6:.0f} of {most / 1e6:.0f} MB", advice)
+        )
+    return findings
+
+
+def judge_layout(meta: Mapping[str, str], partitions: int) -> Finding:
+    """Judge what the state says of its own layout.
+
+    Args:
+        meta: the HASH that workers leave.
+        partitions: of the topics.
+    """
+    if not meta:
+        return Finding("warn", "state", "none yet", "start a `freshet worker`")
+    wanted = {"layout": str(LAYOUT_VERSION), "partitions": str(partitions)}
+    wrong = [name for name, value in wanted.items() if meta.get(name) != value]
+    if wrong:
+        found = ", ".join(f"{name} {meta.get(name)}, expected {wanted[name]}" for name in wrong)
+        return Finding("fail", "state", found, "rebuild it under another FRESHET_NAMESPACE")
+    return Finding("ok", "state", f"layout {LAYOUT_VERSION}, {partitions} partitions")
+
+
+def judge_lag(fold: str, *, lag: list[int], lost: list[int], moving: bool) -> Finding:
+    """Judge how far a fold is behind its log.
+
+    Args:
+        fold: its name.
+        lag: records of each partition that are not in the state.
+        lost: records of each partition that the log dropped before they were applied.
+        moving: whether the position moved while it was looked at.
+    """
+    what = f"{fold} fold"
+    if any(lost):
+        return Finding("fail", what, f"the log lost {sum(lost):,} records that were not applied",
+                       "rebuild the state from the recorded log under another "
+                       "FRESHET_NAMESPACE")  # fmt: skip
+    behind = sum(lag)
+    by_partition = ", ".join(f"{partition}: {each}" for partition, each in enumerate(lag) if each)
+    if not behind:
+        return Finding("ok", what, "at the end of its log")
+    found = f"{behind:,} records behind ({by_partition})"
+    if not moving:
+        advice = "start a `freshet worker`, or read its log: it may be restarting"
+        return Finding("fail", what, f"{found} and not moving", advice)
+    if behind > LAG_OF_CONCERN:
+        return Finding("warn", what, found, "start another `freshet worker`")
+    return Finding("ok", what, found)

@@ -1,0 +1,77 @@
+"""What the doctor thinks of what it finds."""
+
+import pytest
+
+from freshet.commands.findings import judge_lag, judge_layout, judge_redis, judge_topics
+from freshet.core.state.records import LAYOUT_VERSION
+
+TOPICS = {"a": {}, "b": {}}
+REDIS = {"redis_version": "7.0.15", "aof_enabled": 1, "maxmemory_policy": "noeviction"}
+
+
+@pytest.mark.parametrize(
+    ("widths", "level", "said"),
+    [
+        ({}, "warn", "missing: a, b"),
+        ({"a": 4}, "warn", "missing: b"),
+        ({"a": 4, "b": 8}, "fail", "partitions differ: a 4, b 8"),
+        ({"a": 4, "b": 4}, "ok", "2 with 4 partitions each"),
+    ],
+)
+def test_topics(widths: dict[str, int], level: str, said: str) -> None:
+    """Missing ones are made by the first worker; different ones are beyond help."""
+    (finding,) = judge_topics(TOPICS, widths)
+    assert (finding.level, finding.found) == (level, said)
+    assert bool(finding.advice) == (level != "ok")
+
+
+def test_a_good_redis_is_good() -> None:
+    """Nothing to do."""
+    assert {finding.level for finding in judge_redis(REDIS)} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "level", "advice"),
+    [
+        ({"redis_version": "6.0.16"}, "fail", "6.2 or newer"),
+        ({"redis_version": "10.1"}, None, ""),
+        ({"aof_enabled": 0}, "warn", "appendonly"),
+        ({"maxmemory_policy": "volatile-lru"}, "fail", "noeviction"),
+        ({"used_memory": 9, "maxmemory": 10}, "warn", "maxmemory"),
+        ({"used_memory": 1, "maxmemory": 10}, None, ""),
+    ],
+)
+def test_a_redis_with_one_fault(changes: dict, level: str | None, advice: str) -> None:
+    """Just that fault is found, with what to do."""
+    faults = [finding for finding in judge_redis(REDIS | changes) if finding.level != "ok"]
+    assert [finding.level for finding in faults] == ([level] if level else [])
+    assert all(advice in finding.advice for finding in faults)
+
+
+@pytest.mark.parametrize(
+    ("meta", "level"),
+    [
+        ({}, "warn"),
+        ({"layout": str(LAYOUT_VERSION), "partitions": "4"}, "ok"),
+        ({"layout": str(LAYOUT_VERSION), "partitions": "8"}, "fail"),
+        ({"layout": "0", "partitions": "4"}, "fail"),
+    ],
+)
+def test_the_layout_of_the_state(meta: dict[str, str], level: str) -> None:
+    """Layout and partitions must be ours."""
+    assert judge_layout(meta, 4).level == level
+
+
+@pytest.mark.parametrize(
+    ("lag", "lost", "moving", "level"),
+    [
+        ([0, 0], [0, 0], False, "ok"),
+        ([5, 0], [0, 0], True, "ok"),
+        ([5, 0], [0, 0], False, "fail"),
+        ([50_000, 0], [0, 0], True, "warn"),
+        ([0, 0], [0, 1], True, "fail"),
+    ],
+)
+def test_lag(lag: list[int], lost: list[int], moving: bool, level: str) -> None:
+    """Standing still behind the log is worse than being far behind it."""
+    assert judge_lag("users", lag=lag, lost=lost, moving=moving).level == level
