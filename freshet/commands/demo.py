@@ -40,7 +40,7 @@ LOG_ENDS_BEFORE_MS = 60_000  # so that no event of the log is newer than what ha
 def command(
     *, check: bool, no_browser: bool, port: int | None, users: int, items: int, seed: int
 ) -> None:
-    r"""Start everything, replay a generated log through it, train, and open the feed page.
+    """Start everything, replay a generated log through it, train, and open the feed page.
 
     Needs neither Kafka nor Redis nor Java: what FRESHET_KAFKA_BOOTSTRAP and FRESHET_REDIS_URL do
     not name is started here and ends with the demo. A simulated audience keeps clicking, so that

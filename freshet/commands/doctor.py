@@ -35,7 +35,7 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 @click.option("--settings", "list_settings", is_flag=True, help="Print every setting and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def command(list_settings: bool, as_json: bool) -> None:
-    r"""Look at everything that an installation needs and say what to do.
+    """Look at everything that an installation needs and say what to do.
 
     The exit code is 1 when something fails, 0 when all is well or worth a warning only.
 

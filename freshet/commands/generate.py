@@ -30,7 +30,7 @@ import click
 def command(
     out: Path, *, users: int, items: int, days: float, seed: int, drift_at: float, end: str
 ) -> None:
-    r"""Write a realistic event log: sessions, slates, clicks, new items, a drift of tastes.
+    """Write a realistic event log: sessions, slates, clicks, new items, a drift of tastes.
 
     Writes OUT.events.jsonl.gz, OUT.items.jsonl.gz (with readable titles) and OUT.truth.json (true
     tastes, click model, time of the drift, counts per person and item).

@@ -62,7 +62,7 @@ class Verbs(click.Group):
 )
 @click.pass_context
 def cli(ctx: click.Context, config: Path | None) -> None:
-    r"""A click is in the user's next recommendation before the page has finished scrolling.
+    """A click is in the user's next recommendation before the page has finished scrolling.
 
     \b
     Start here:

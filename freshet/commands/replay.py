@@ -57,7 +57,7 @@ def command(
     append: bool,
     check_state: bool,
 ) -> None:
-    r"""Play LOG, a file of JSON lines (plain or gzip), keeping its event time.
+    """Play LOG, a file of JSON lines (plain or gzip), keeping its event time.
 
     Rows are events as on Kafka (event_id, type, user_id, item_id, ts_ms) or of a few other shapes
     (`ts` for ts_ms, no event_id, impressions with a click column). The replay never runs further

@@ -23,7 +23,7 @@ def command(host: str | None, port: int | None) -> None:
     Example:
       freshet serve --port 8080
       curl 'http://127.0.0.1:8080/v1/recommendations?user=alice&k=10'
-    """  # noqa: D301 - click reads the backspace as: keep these lines as they are
+    """
     import uvloop
 
     from serving.server import run_server

@@ -12,7 +12,7 @@ from freshet.core.settings import load_settings
 @click.command("up")
 @click.option("--port", type=click.IntRange(0, 65535), help="Of the server; 0 takes a free one.")
 def command(port: int | None) -> None:
-    r"""Run worker and server in one terminal; Ctrl-C ends all.
+    """Run worker and server in one terminal; Ctrl-C ends all.
 
     Kafka and Redis are the ones that FRESHET_KAFKA_BOOTSTRAP and FRESHET_REDIS_URL name. What is
     not named is started here and ends with this command, its data too: librdkafka's in-process

@@ -15,7 +15,7 @@ from freshet.core.settings import load_settings
 @click.option("--alone", is_flag=True, help="Run without a supervisor: end when the worker ends.")
 @click.option("--instance-id", help="Name in the consumer group, for a quick return after a crash.")
 def command(alone: bool, instance_id: str | None) -> None:
-    r"""Fold events from Kafka into the state in Redis.
+    """Fold events from Kafka into the state in Redis.
 
     Reads the topics `<namespace>.events`, `.item-deltas` and `.catalog`. State and position are
     written together, so a worker may be killed at any time: the next one reads on from the
