@@ -1,0 +1,171 @@
+"""`freshet models`: the published bundles, and which of them is in use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from freshet.core.clock import system_clock
+from freshet.core.errors import BundleError
+from freshet.core.settings import load_settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from online_models.artifacts.manifest import Manifest
+    from online_models.artifacts.registry import Registry
+
+_SHOWN = ("recall_at_20", "mrr_at_20", "ndcg_at_10")
+
+
+@click.group("models")
+@click.option("--models-dir", type=click.Path(file_okay=False), help="Where bundles are published.")
+@click.pass_context
+def command(context: click.Context, models_dir: str | None) -> None:
+    """List, check and switch model bundles.
+
+    A bundle is a folder: ranker, encoder and item tower in ONNX, item vectors, index, golden
+    vectors, and a manifest with the SHA-256 of each file. It is checked in a process of its own
+    before it is put in use; a refused one changes nothing. Running servers follow within seconds.
+
+    \b
+    Examples:
+        freshet models list
+        freshet models use 20261122T045100-0a1b2c3d
+        freshet models rollback
+    """
+    from online_models.artifacts.registry import Registry
+
+    context.obj = Registry(load_settings(models_dir=models_dir).models_dir)
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def list_bundles(registry: Registry, as_json: bool) -> None:
+    """List the bundles, newest first: which is in use, age, items, figures."""
+    rows = [_row(registry, version) for version in reversed(registry.versions())]
+    if as_json:
+        listed = {"models_dir": str(registry.models_dir), "current": registry.current()}
+        click.echo(msgspec.json.encode(listed | {"bundles": rows}))
+        return
+    if not rows:
+        click.echo(f"no bundles in {registry.models_dir}: `freshet train LOG` makes the first")
+        return
+    from rich.console import Console
+
+    Console().print(_list_table(rows))
+
+
+@command.command("show")
+@click.argument("version", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
+@click.pass_obj
+def show(registry: Registry, version: str | None, as_json: bool) -> None:
+    """Show the manifest of VERSION, or of the one in use, and what it was found to be worth."""
+    manifest = registry.manifest(version or _current(registry))
+    if as_json:
+        click.echo(msgspec.json.encode(manifest))
+        return
+    from rich.console import Console
+
+    console = Console()
+    console.print(
+        f"[bold]{manifest.version}[/] made {_age(manifest)} ago, {manifest.item_count:,} items, "
+        f"parent {manifest.parent or 'none'}"
+    )
+    console.print(figures_table(manifest))
+    for remark in manifest.metrics.get("remarks", []):
+        console.print(f"- {remark}")
+    for name, file in manifest.files.items():
+        console.print(f"  {name:16} {file.size_bytes:>12,} bytes  {file.sha256[:16]}")
+
+
+@command.command("publish")
+@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.pass_obj
+def publish(registry: Registry, path: Path) -> None:
+    """Check the bundle in the folder PATH, take a copy of it and put it in use."""
+    click.echo(f"bundle {registry.publish(path)} is in use")
+
+
+@command.command("use")
+@click.argument("version")
+@click.pass_obj
+def use(registry: Registry, version: str) -> None:
+    """Check VERSION and put it in use."""
+    registry.use(version)
+    click.echo(f"bundle {version} is in use")
+
+
+@command.command("rollback")
+@click.pass_obj
+def rollback(registry: Registry) -> None:
+    """Put the bundle back that was in use before the current one."""
+    click.echo(f"bundle {registry.rollback()} is in use")
+
+
+def figures_table(manifest: Manifest) -> Table:
+    """Return a table of what each model and counter foresaw of the last part of the log."""
+    from rich.table import Table
+
+    table = Table("foreseen by", *_SHOWN, title="the last part of the log, full catalogue")
+    test: dict[str, dict[str, float]] = manifest.metrics.get("test", {})
+    for name, figures in sorted(test.items(), key=lambda each: -each[1]["recall_at_20"]):
+        table.add_row(name, *(f"{figures[figure]:.4f}" for figure in _SHOWN))
+    return table
+
+
+def _current(registry: Registry) -> str:
+    version = registry.current()
+    if version is None:
+        raise BundleError(registry.models_dir, "no bundle is in use; `freshet train LOG` makes one")
+    return version
+
+
+def _row(registry: Registry, version: str) -> dict[str, Any]:
+    """Return what a list says of a version; a damaged one is listed with its fault."""
+    in_use = version == registry.current()
+    try:
+        manifest = registry.manifest(version)
+    except BundleError as error:
+        return {"version": version, "current": in_use, "fault": error.reason}
+    return {
+        "version": version,
+        "current": in_use,
+        "age_s": (system_clock() - manifest.created_ts_ms) // 1000,
+        "age": _age(manifest),
+        "items": manifest.item_count,
+        "ranker": manifest.metrics.get("test", {}).get("ranker", {}),
+    }
+
+
+def _list_table(rows: list[dict[str, Any]]) -> Table:
+    from rich.table import Column, Table
+
+    table = Table("", Column("version", no_wrap=True), "age", "items", "ranker recall@20", "mrr@20")
+    for row in rows:
+        if "fault" in row:
+            table.add_row("in use" if row["current"] else "", row["version"], row["fault"])
+            continue
+        figures = row["ranker"]
+        table.add_row(
+            "in use" if row["current"] else "",
+            row["version"],
+            row["age"],
+            f"{row['items']:,}",
+            *(f"{figures[figure]:.4f}" if figure in figures else "-" for figure in _SHOWN[:2]),
+        )
+    return table
+
+
+def _age(manifest: Manifest) -> str:
+    """Return the age in its largest whole unit."""
+    seconds = max(system_clock() - manifest.created_ts_ms, 0) // 1000
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

@@ -1,0 +1,110 @@
+"""A recorded log as arrays in the order of time, ready to be lived again.
+
+Law: time order is the only order. Ties keep the order of the file, so that the same log always
+trains the same model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from freshet.core.errors import FreshetError
+from freshet.core.events.partition import item_hashes
+from freshet.core.events.schema import INTERACTION, PREFERENCE, TYPE_CODES, VISIT, Event, Item
+
+LEAST_TARGETS = 200
+"""A log with fewer visits teaches nothing that a counter does not know."""
+
+TARGET = VISIT & (PREFERENCE > 0)
+"""(n_types,) bool: the types that a recommendation tries to foresee."""
+
+
+class LogTooShortError(FreshetError):
+    """A log from which nothing can be learned."""
+
+    def __init__(self, found: int) -> None:
+        super().__init__(
+            f"the log holds {found} clicks, views, purchases or ratings; training needs "
+            f"{LEAST_TARGETS} at least: record more, or `freshet generate` a log"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingLog:
+    """The events of a log, n of them, over its items.
+
+    Attributes:
+        items: catalogue entries; an item without one has an entry of its own, without content.
+        hashes: (n_items,) uint32 of the item ids.
+        created_ts_ms: (n_items,) as the catalogue says, 0 = unknown.
+        user: (n,) number of each event's user.
+        item: (n,) row of each event's item.
+        kind: (n,) code of each event's type.
+        ts_ms: (n,) event times, ascending.
+        draw: (n,) uint32 random bits of each event, from its id.
+        n_users: number of users.
+    """
+
+    items: list[Item]
+    hashes: NDArray[np.uint32]
+    created_ts_ms: NDArray[np.int64]
+    user: NDArray[np.int64]
+    item: NDArray[np.int64]
+    kind: NDArray[np.int64]
+    ts_ms: NDArray[np.int64]
+    draw: NDArray[np.uint32]
+    n_users: int
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return len(self.ts_ms)
+
+    def cut(self, share: float) -> int:
+        """Return the event before which so much of the interactions lie."""
+        interactions = np.flatnonzero(INTERACTION[self.kind])
+        return int(interactions[min(int(share * len(interactions)), len(interactions) - 1)])
+
+
+def build_log(events: Iterable[Event], items: Sequence[Item]) -> TrainingLog:
+    """Return the log of these events.
+
+    Args:
+        events: in any order.
+        items: the catalogue; items of events that are not in it are added without content.
+
+    Raises:
+        LogTooShortError: when there is too little to learn from.
+    """
+    catalogue = {item.item_id: item for item in items}
+    users: dict[str, int] = {}
+    rows: list[tuple[int, str, int, int, int]] = []
+    for event in events:
+        user = users.setdefault(event.user_id, len(users))
+        draw = xxhash.xxh3_64_intdigest(event.event_id.encode()) >> 32
+        rows.append((user, event.item_id, TYPE_CODES[event.type], event.ts_ms, draw))
+        if event.item_id not in catalogue:
+            catalogue[event.item_id] = Item(item_id=event.item_id)
+    targets = sum(bool(TARGET[row[2]]) for row in rows)
+    if targets < LEAST_TARGETS:
+        raise LogTooShortError(targets)
+    row_of = {item_id: row for row, item_id in enumerate(catalogue)}
+    user_column, id_column, kind_column, time_column, draw_column = zip(*rows, strict=True)
+    times = np.array(time_column, np.int64)
+    order = np.argsort(times, kind="stable")
+    entries = list(catalogue.values())
+    return TrainingLog(
+        items=entries,
+        hashes=item_hashes(list(catalogue)),
+        created_ts_ms=np.array([entry.created_ts_ms or 0 for entry in entries], np.int64),
+        user=np.array(user_column, np.int64)[order],
+        item=np.array([row_of[each] for each in id_column], np.int64)[order],
+        kind=np.array(kind_column, np.int64)[order],
+        ts_ms=times[order],
+        draw=np.array(draw_column, np.uint32)[order],
+        n_users=len(users),
+    )

@@ -1,0 +1,236 @@
+"""From events and items to a published bundle: one function, its parts in the order of time.
+
+The log is cut by time, never at random. The encoder learns from the first part; the ranker from
+exposures in the second, with an encoder that has not seen them, as it will be when it serves; the
+third chooses, the fourth only measures. Then the encoder learns on from the whole log, because the
+newest items are what a recommender is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from freshet.core.events.schema import Event, Item
+from freshet.core.settings import Settings
+from online_models.artifacts.registry import Registry
+from online_models.artifacts.write import write_bundle
+from online_models.training.budget import Budget
+from online_models.training.encoder import EncoderModel, fit_encoder
+from online_models.training.export import export_encoder, export_item_tower, export_ranker
+from online_models.training.exposures import Exposure, Exposures
+from online_models.training.histories import Histories, thinned
+from online_models.training.log import TrainingLog, build_log
+from online_models.training.measure import (
+    calibration,
+    counter_ranks,
+    encoder_ranks,
+    figures,
+    ranker_ranks,
+    remarks,
+    source_ranks,
+)
+from online_models.training.networks import CalibratedRanker, ContentTower, HistoryEncoder
+from online_models.training.ranker import fit_ranker
+
+CUTS: Final = (0.75, 0.87, 0.92)
+"""Shares of the interactions where the parts end: encoder, ranker, choice; the rest measures."""
+
+_ENCODER_SHARE, _EXPOSURE_SHARE, _RANKER_SHARE, _REFIT_SHARE = 0.35, 0.25, 0.15, 0.15
+_EXPORT_S: Final = 10.0  # what export and check take, beside a busy server
+_REFIT_EPOCHS: Final = 2
+_RANKER_EPOCHS: Final = 20
+_CHOOSING_REQUESTS: Final = 1_000
+_LEAST_REQUESTS: Final = 200  # of each part, whatever they cost
+_REQUEST_SHARES: Final = (0.65, 0.15, 0.2)
+_AT_ONCE: Final = 50
+
+Report = Callable[[str, float], None]
+"""Told the stage and the share of it that is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """How much to train.
+
+    Attributes:
+        epochs: most passes of the encoder over the log.
+        max_seconds: about how long it may take, with export and check.
+        requests: most requests that are lived again for the ranker and the figures.
+        seed: of every generator.
+        threads: that torch computes with.
+    """
+
+    epochs: int = 10
+    max_seconds: float = 150.0
+    requests: int = 6_000
+    seed: int = 7
+    threads: int = 2
+
+    @classmethod
+    def quick(cls) -> TrainOptions:
+        """Return enough for a first feed: well under a minute."""
+        return cls(epochs=4, max_seconds=30.0, requests=1_500)
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What was trained, and what it was found to be worth."""
+
+    encoder: EncoderModel
+    ranker: CalibratedRanker
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+def train(
+    events: Iterable[Event],
+    items: Sequence[Item],
+    registry: Registry,
+    *,
+    settings: Settings,
+    options: TrainOptions,
+    created_ts_ms: int,
+    report: Report = lambda _stage, _share: None,
+) -> str:
+    """Train on a log, publish the bundle, put it in use and return its version.
+
+    Args:
+        events: the log, in any order.
+        items: the catalogue; may be empty.
+        registry: where the bundle goes.
+        settings: half-lives and quotas that serving will use.
+        options: how much to train.
+        created_ts_ms: wall clock.
+        report: told the stage and the share of it that is done.
+
+    Raises:
+        LogTooShortError: when the log teaches nothing.
+        BundleError: when the bundle does not pass its own check; nothing was published.
+    """
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    log = build_log(events, items)
+    models = fit(log, settings, options, report)
+    report("export", 0.0)
+    with registry.staging() as folder:
+        write_bundle(
+            folder,
+            items=log.items,
+            vectors=models.encoder.item_vectors(),
+            ranker=export_ranker(models.ranker),
+            encoder=export_encoder(HistoryEncoder(models.encoder.encoder)),
+            item_tower=export_item_tower(ContentTower(models.encoder.tower)),
+            metrics=models.metrics,
+            created_ts_ms=created_ts_ms,
+            parent=registry.current(),
+        )
+        report("export", 0.7)
+        version = registry.publish(folder)
+    report("export", 1.0)
+    return version
+
+
+def fit(log: TrainingLog, settings: Settings, options: TrainOptions, report: Report) -> Models:
+    """Return models trained and measured on a log."""
+    rng = np.random.default_rng(options.seed)
+    budget = Budget.of(max(options.max_seconds - _EXPORT_S, options.max_seconds / 2))
+    first, second = log.cut(CUTS[0]), log.cut(CUTS[1])
+    model = EncoderModel.fresh(log)
+    fit_encoder(
+        model,
+        log,
+        first,
+        epochs=options.epochs,
+        budget=budget.share(_ENCODER_SHARE),
+        rng=rng,
+        validation=Histories(log).requests(first, second, _CHOOSING_REQUESTS),
+        report=lambda share: report("encoder", share),
+    )
+    parts = _expose(log, model, settings, options, budget.share(_EXPOSURE_SHARE), report)
+    ranker = fit_ranker(
+        parts[0],
+        parts[1],
+        epochs=_RANKER_EPOCHS,
+        budget=budget.share(_RANKER_SHARE),
+        rng=rng,
+        report=lambda share: report("ranker", share),
+    )
+    metrics = _measure(log, model, ranker, parts)
+    fit_encoder(
+        model,
+        log,
+        len(log),
+        epochs=_REFIT_EPOCHS,
+        budget=budget.share(_REFIT_SHARE),
+        rng=rng,
+        report=lambda share: report("refit", share),
+    )
+    return Models(model, ranker, metrics | {"seconds": round(budget.spent_s, 1)})
+
+
+def _expose(
+    log: TrainingLog,
+    model: EncoderModel,
+    settings: Settings,
+    options: TrainOptions,
+    budget: Budget,
+    report: Report,
+) -> list[list[Exposure]]:
+    """Return the exposures of the second, third and fourth part of the log.
+
+    What the budget cannot pay for is thinned out evenly, never cut off at the end.
+    """
+    edges = [*(log.cut(share) for share in CUTS), len(log)]
+    histories, exposures = Histories(log), Exposures(log, model, settings)
+    waiting = [
+        histories.requests(start, end, max(int(share * options.requests), _LEAST_REQUESTS))
+        for share, start, end in zip(_REQUEST_SHARES, edges, edges[1:], strict=False)
+    ]
+    parts: list[list[Exposure]] = [[], [], []]
+    done = 0
+    for number, part in enumerate(parts):
+        while len(events := waiting[number]):
+            part.extend(exposures.at(events[:_AT_ONCE]))
+            done += len(events[:_AT_ONCE])
+            waiting[number] = events[_AT_ONCE:]
+            left = sum(map(len, waiting))
+            affordable = budget.left_s * done / max(budget.spent_s, 1e-9)
+            if affordable < left:
+                kept = int(len(waiting[number]) * affordable / left)
+                waiting[number] = thinned(waiting[number], max(kept, _LEAST_REQUESTS - len(part)))
+            report("exposures", done / (done + left))
+    return parts
+
+
+def _measure(
+    log: TrainingLog,
+    model: EncoderModel,
+    ranker: CalibratedRanker,
+    parts: list[list[Exposure]],
+) -> dict[str, Any]:
+    """Return what the manifest says of the models."""
+    exposures = parts[2]
+    events = np.array([each.event for each in exposures], np.int64)
+    ranks = {
+        **ranker_ranks(ranker, exposures),
+        "encoder": encoder_ranks(model, log, events),
+        **counter_ranks(log, events),
+        **source_ranks(exposures),
+    }
+    test = {name: figures(each) for name, each in ranks.items()}
+    return {
+        "test": test,
+        "candidate_recall": round(float(np.mean([each.target >= 0 for each in exposures])), 4),
+        "predicted_over_true_hits": calibration(ranker, exposures),
+        "requests": dict(zip(("train", "choose", "test"), map(len, parts), strict=True)),
+        "log": {"events": len(log), "items": len(log.items), "users": log.n_users},
+        "encoder_epoch": model.best_epoch,
+        "remarks": [
+            *remarks(test),
+            "measured on the last part of the log, before the encoder learned on from all of it",
+        ],
+    }

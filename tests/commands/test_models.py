@@ -1,0 +1,97 @@
+"""`freshet models`: what is published, what is in use, and how to change that."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from freshet.commands.models import command
+from freshet.core.errors import BundleError
+from online_models.artifacts.manifest import RANKER
+from online_models.artifacts.registry import Registry
+from online_models.artifacts.tiny import publish_tiny_bundle, tiny_items, write_tiny_bundle
+
+ITEMS = tiny_items(20)
+
+
+def run(models_dir: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(command, ["--models-dir", str(models_dir), *arguments])
+
+
+def test_an_empty_folder_says_how_to_begin(tmp_path: Path) -> None:
+    """No table of nothing."""
+    result = run(tmp_path, "list")
+    assert result.exit_code == 0
+    assert "`freshet train LOG` makes the first" in result.output
+    assert json.loads(run(tmp_path, "list", "--json").output)["bundles"] == []
+    shown = run(tmp_path, "show")
+    assert isinstance(shown.exception, BundleError)
+    assert "no bundle is in use" in str(shown.exception)
+
+
+def test_bundles_are_listed_newest_first(tmp_path: Path) -> None:
+    """With the one in use, age, items; a damaged one with its fault."""
+    first, second = (publish_tiny_bundle(tmp_path, ITEMS, seed=seed) for seed in range(2))
+    Registry(tmp_path).use(first)
+    listed = json.loads(run(tmp_path, "list", "--json").output)
+    assert listed["current"] == first
+    assert {row["version"]: row["current"] for row in listed["bundles"]} == {
+        first: True,
+        second: False,
+    }
+    assert all(row["items"] == 20 and row["age_s"] >= 0 for row in listed["bundles"])
+    (tmp_path / second / "manifest.json").write_text("{")
+    assert first in run(tmp_path, "list").output
+    damaged = json.loads(run(tmp_path, "list", "--json").output)["bundles"]
+    assert any("no manifest" in row.get("fault", "") for row in damaged)
+
+
+def test_a_manifest_is_shown(tmp_path: Path) -> None:
+    """Of the bundle in use, or of the one that is named."""
+    first = publish_tiny_bundle(tmp_path, ITEMS)
+    second = publish_tiny_bundle(tmp_path, ITEMS, seed=1)
+    assert json.loads(run(tmp_path, "show", "--json").output)["version"] == second
+    assert json.loads(run(tmp_path, "show", first, "--json").output)["version"] == first
+    assert first in run(tmp_path, "show", first).output
+
+
+def test_a_folder_is_published(tmp_path: Path) -> None:
+    """After a check; it stays where it is."""
+    folder = tmp_path / "made elsewhere"
+    version = write_tiny_bundle(folder, ITEMS).version
+    result = run(tmp_path / "models", "publish", str(folder))
+    assert result.output == f"bundle {version} is in use\n"
+    assert Registry(tmp_path / "models").current() == version
+    assert (folder / RANKER).exists()
+
+
+def test_a_damaged_folder_is_refused(tmp_path: Path) -> None:
+    """And the bundle in use stays."""
+    version = publish_tiny_bundle(tmp_path / "models", ITEMS)
+    folder = tmp_path / "damaged"
+    write_tiny_bundle(folder, ITEMS, seed=1)
+    (folder / RANKER).write_bytes(b"cut")
+    result = run(tmp_path / "models", "publish", str(folder))
+    assert isinstance(result.exception, BundleError)
+    assert "ranker.onnx has 3 bytes" in str(result.exception)
+    assert Registry(tmp_path / "models").versions() == [version]
+    assert Registry(tmp_path / "models").current() == version
+
+
+def test_use_and_rollback_move_the_pointer(tmp_path: Path) -> None:
+    """There and back; a version that is none moves nothing."""
+    first = publish_tiny_bundle(tmp_path, ITEMS)
+    second = publish_tiny_bundle(tmp_path, ITEMS, seed=1)
+    assert run(tmp_path, "use", first).output == f"bundle {first} is in use\n"
+    assert run(tmp_path, "rollback").output == f"bundle {second} is in use\n"
+    assert isinstance(run(tmp_path, "use", "nonsense").exception, BundleError)
+    assert Registry(tmp_path).current() == second
+
+
+@pytest.mark.parametrize("verb", ["list", "show", "publish", "use", "rollback"])
+def test_help_teaches(verb: str) -> None:
+    """Every verb says what it does."""
+    result = CliRunner().invoke(command, [verb, "--help"])
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) > 4

@@ -1,0 +1,60 @@
+"""Figures: simple counters are measured as a slow twin would, and bad news is told."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from online_models.maths.accuracy import rank_of
+from online_models.training.histories import Histories
+from online_models.training.log import TARGET, TrainingLog
+from online_models.training.measure import RECENT_EVENTS, counter_ranks, figures, remarks
+
+pytestmark = pytest.mark.training
+
+
+def test_counters_are_those_of_the_slow_twin(random_log: Callable[..., TrainingLog]) -> None:
+    """Counted anew from the whole past at each request."""
+    log = random_log(6, items=30)
+    histories = Histories(log)
+    events = histories.requests(100, 400, 25)
+    batch = histories.before(events)
+    found = counter_ranks(log, events)
+    for number, event in enumerate(events.tolist()):
+        past = [e for e in range(event) if TARGET[log.kind[e]]]
+        offered = histories.available(event)
+        offered[batch.items[number][batch.mask[number]]] = False
+        counts = np.bincount(log.item[past][-RECENT_EVENTS:], minlength=len(log.items)).astype(
+            float
+        )
+        target = int(log.item[event])
+        own = [e for e in past if log.user[e] == log.user[event]]
+        scores = counts / (RECENT_EVENTS + 1)
+        for user in range(log.n_users):
+            theirs = [e for e in past if log.user[e] == user]
+            for one, two in pairwise(theirs):
+                if own and log.item[one] == log.item[own[-1]]:
+                    scores[log.item[two]] += 1
+        for name, expected in (("recent_popular", counts), ("last_item_transitions", scores)):
+            masked = np.where(offered, expected, -np.inf)
+            rank = rank_of(masked, target) if offered[target] else -1
+            assert found[name][number] == rank
+
+
+def test_figures_of_nothing_are_zero() -> None:
+    """A part without requests."""
+    assert set(figures(np.empty(0, np.int64)).values()) == {0.0}
+
+
+def test_bad_news_is_told() -> None:
+    """Wherever a counter foresees more than a model."""
+    good = {"recall_at_20": 0.3, "mrr_at_20": 0.1, "ndcg_at_10": 0.1}
+    poor = {"recall_at_20": 0.2, "mrr_at_20": 0.2, "ndcg_at_10": 0.1}
+    test = dict.fromkeys(("ranker", "fusion", "recent_popular", "last_item_transitions"), good)
+    assert remarks(test | {"encoder": good}) == []
+    told = remarks(test | {"encoder": poor})
+    assert told == [
+        "the encoder foresees less than recent_popular: recall_at_20 0.2 < 0.3",
+        "the encoder foresees less than last_item_transitions: recall_at_20 0.2 < 0.3",
+    ]

@@ -1,0 +1,88 @@
+"""The ranker starts as the fusion, learns what to add, and says probabilities."""
+
+import numpy as np
+import pytest
+import torch
+
+from online_models.features import FEATURES, SOURCES
+from online_models.training.budget import Budget
+from online_models.training.exposures import Exposure
+from online_models.training.measure import calibration, ranker_ranks
+from online_models.training.networks import Ranker
+from online_models.training.ranker import fit_ranker, scores_of
+
+pytestmark = pytest.mark.training
+
+_FUSED = FEATURES.index("fused_rank_z")
+_SIGNAL = FEATURES.index("momentum_z")
+
+
+def some_exposures(n: int, seed: int, strength: float) -> list[Exposure]:
+    """Exposures whose target is drawn by `strength` times one feature."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for event in range(n):
+        features = rng.normal(size=(60, len(FEATURES))).astype(np.float32)
+        odds = np.exp(strength * features[:, _SIGNAL])
+        target = int(rng.choice(60, p=odds / odds.sum()))
+        found.append(Exposure(event, target, features, np.zeros((60, len(SOURCES)), np.int64)))
+    return found
+
+
+def fit(train: list[Exposure], choose: list[Exposure]) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return fit_ranker(train, choose, epochs=8, budget=Budget.of(60), rng=np.random.default_rng(0))
+
+
+def test_untrained_it_is_the_fusion() -> None:
+    """Whatever the other features say."""
+    torch.manual_seed(3)
+    ranker = Ranker(np.zeros(len(FEATURES), np.float32), np.ones(len(FEATURES), np.float32))
+    exposure = some_exposures(1, 0, 1.0)[0]
+    order = np.argsort(scores_of(ranker, exposure))
+    assert order.tolist() == np.argsort(exposure.features[:, _FUSED]).tolist()
+
+
+def test_it_finds_the_signal_and_is_calibrated() -> None:
+    """Far better than the fusion, which is noise here; as many hits as it promises."""
+    ranker = fit(some_exposures(600, 1, 2.0), some_exposures(200, 2, 2.0))
+    test = some_exposures(300, 3, 2.0)
+    ranks = ranker_ranks(ranker, test)
+    assert np.mean(ranks["ranker"] < 5) > 0.5
+    assert np.mean(ranks["fusion"] < 5) < 0.2
+    assert 0.8 < calibration(ranker, test) < 1.2
+    scores = scores_of(ranker, test[0])
+    assert ((scores > 0) & (scores < 1)).all()
+
+
+def test_where_there_is_nothing_to_learn_it_stays_the_fusion() -> None:
+    """The untrained ranker is one of the contestants, and noise does not beat it by much."""
+    ranker = fit(some_exposures(300, 4, 0.0), some_exposures(300, 5, 0.0))
+    exposure = some_exposures(1, 6, 0.0)[0]
+    scores = scores_of(ranker, exposure)
+    assert np.ptp(np.log(scores / (1 - scores))) < 2
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_next_to_nothing_to_learn_from(n: int) -> None:
+    """Still a ranker, with finite probabilities."""
+    missed = [
+        Exposure(each.event, -1, each.features, each.ranks) for each in some_exposures(3, 7, 1.0)
+    ]
+    ranker = fit([*missed, *some_exposures(n, 8, 1.0)], [*missed, *some_exposures(n, 9, 1.0)])
+    scores = scores_of(ranker, missed[0])
+    assert np.isfinite(scores).all()
+    assert ((scores >= 0) & (scores <= 1)).all()
+
+
+def test_a_feature_that_never_varied_is_switched_off() -> None:
+    """A log of clicks alone has no impressions; serving does."""
+    train, choose = some_exposures(100, 1, 2.0), some_exposures(50, 2, 2.0)
+    column = FEATURES.index("impressions_z")
+    for exposure in (*train, *choose):
+        exposure.features[:, column] = 0
+    ranker = fit(train, choose)
+    exposure = some_exposures(1, 3, 1.0)[0]
+    before = scores_of(ranker, exposure)
+    exposure.features[:, column] += 5
+    assert np.array_equal(scores_of(ranker, exposure), before)

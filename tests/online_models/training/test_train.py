@@ -1,0 +1,137 @@
+"""From events to a bundle in use, and the graphs compute what the networks do."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from freshet.core.errors import BundleError
+from freshet.core.events.schema import Event, Item
+from freshet.core.settings import Settings
+from online_models.artifacts.registry import Registry
+from online_models.artifacts.sessions import OnnxModel
+from online_models.content import CONTENT_DIM
+from online_models.features import FEATURES
+from online_models.training import export
+from online_models.training.log import LogTooShortError
+from online_models.training.networks import (
+    CalibratedRanker,
+    ContentTower,
+    Encoder,
+    HistoryEncoder,
+    ItemTower,
+    Ranker,
+)
+from online_models.training.train import TrainOptions, train
+
+pytestmark = pytest.mark.training
+
+CREATED_TS_MS = 1_760_500_000_000
+QUICK = TrainOptions(epochs=8, max_seconds=60.0, requests=400, threads=1)
+Cycle = tuple[list[Event], list[Item]]
+
+
+@pytest.fixture(scope="module")
+def registry(cycle: Cycle, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    registry = Registry(tmp_path_factory.mktemp("models"))
+    stages: dict[str, float] = {}
+    train(
+        *cycle,
+        registry,
+        settings=Settings(),
+        options=QUICK,
+        created_ts_ms=CREATED_TS_MS,
+        report=stages.__setitem__,
+    )
+    assert stages == dict.fromkeys(("encoder", "exposures", "ranker", "refit", "export"), 1.0)
+    return registry
+
+
+def test_the_bundle_is_in_use_and_foresees(registry: Registry) -> None:
+    """A ring is easy: the encoder and the ranker know the next stop."""
+    version = registry.current()
+    assert version is not None
+    bundle = registry.load(version)
+    test = bundle.metrics["test"]
+    assert test["encoder"]["recall_at_20"] > 0.8
+    assert test["ranker"]["mrr_at_20"] > test["recent_popular"]["mrr_at_20"]
+    assert bundle.metrics["requests"]["test"] >= 80
+    assert bundle.metrics["remarks"]
+
+
+def test_a_served_history_points_to_the_next_stop(registry: Registry) -> None:
+    """Through ONNX and the index, as serving asks."""
+    bundle = registry.load(registry.current() or "")
+    row_of = {item_id: row for row, item_id in enumerate(bundle.item_ids)}
+    hits = 0
+    for stop in range(30):
+        walked = [row_of[f"i{(stop - back) % 30:02}"] for back in range(4)]
+        vectors = np.zeros((1, 50, 64), np.float32)
+        vectors[0, :4] = bundle.item_vectors[walked]
+        ages_s = np.zeros((1, 50), np.float32)
+        ages_s[0, :4] = 40.0 * np.arange(1, 5)
+        mask = np.arange(50)[None] < 4
+        user = bundle.encode(vectors, np.ones((1, 50), np.int64), ages_s, mask)[0]
+        hits += row_of[f"i{(stop + 1) % 30:02}"] in bundle.nearest(user, 3)[0]
+    assert hits >= 24
+
+
+def test_a_refused_bundle_is_not_published(cycle: Cycle, tmp_path: Path) -> None:
+    """And nothing stays of it."""
+
+    def refuse(folder: Path) -> None:
+        raise BundleError(folder, "no reason")
+
+    registry = Registry(tmp_path, checker=refuse)
+    with pytest.raises(BundleError, match="no reason"):
+        train(
+            *cycle,
+            registry,
+            settings=Settings(),
+            options=TrainOptions(epochs=1, max_seconds=1.0, requests=10, threads=1),
+            created_ts_ms=CREATED_TS_MS,
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_short_log_is_refused(cycle: Cycle, tmp_path: Path) -> None:
+    """Before anything is written."""
+    with pytest.raises(LogTooShortError):
+        train(
+            cycle[0][:50],
+            [],
+            Registry(tmp_path / "models"),
+            settings=Settings(),
+            options=QUICK,
+            created_ts_ms=CREATED_TS_MS,
+        )
+    assert not (tmp_path / "models").exists()
+
+
+def networks() -> dict[str, torch.nn.Module]:
+    torch.manual_seed(0)
+    n = len(FEATURES)
+    ranker = Ranker(np.zeros(n, np.float32), np.ones(n, np.float32))
+    torch.nn.init.normal_(ranker.last.weight)
+    return {
+        "ranker": CalibratedRanker(ranker, 0.8, -4.0),
+        "encoder": HistoryEncoder(Encoder()),
+        "item_tower": ContentTower(ItemTower(np.eye(4, CONTENT_DIM, dtype=np.float32))),
+    }
+
+
+@pytest.mark.parametrize("name", ["ranker", "encoder", "item_tower"])
+def test_graphs_compute_what_the_networks_do(name: str, tmp_path: Path) -> None:
+    """256 rows and one, within 1e-4; the graph is whole in its file."""
+    graph = getattr(export, f"export_{name}")(networks()[name])
+    path = tmp_path / f"{name}.onnx"
+    path.write_bytes(graph)
+    OnnxModel(path)
+
+
+def test_a_graph_that_computes_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here because nothing is exact enough."""
+    monkeypatch.setattr(export, "PARITY_TOLERANCE", -1.0)
+    with pytest.raises(BundleError, match="off the network"):
+        export.export_ranker(networks()["ranker"])
