@@ -12,7 +12,6 @@ import logging
 import os
 import tempfile
 import traceback
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,14 +23,13 @@ from freshet.core.errors import FreshetError, SettingError
 from freshet.core.settings import Settings
 from streams.fold_shell import FoldShell
 from streams.record_batch import RecordBatch
+from streams.rounds import Rounds
 from streams.transport import BatchSchema, batch_transport, check_start
 
 log = logging.getLogger(__name__)
 
 EXIT_RESTART = 75  # EX_TEMPFAIL: start me again
 EXIT_SETTING = 2  # starting again will not help
-
-BATCHES_UNDER_WAY = 2  # of a partition: one is applied, one waits for it
 
 Fail = Callable[[BaseException], NoReturn]
 
@@ -48,7 +46,7 @@ def exit_process(error: BaseException) -> NoReturn:
 
 def create_app(
     settings: Settings,
-    folds: Sequence[FoldShell],
+    folds: Sequence[FoldShell[Any]],
     *,
     instance_id: str | None = None,
     fail: Fail = exit_process,
@@ -72,7 +70,12 @@ def create_app(
             fail(error)
         return position
 
-    transport = batch_transport(start_offset, settings.fetch_wait_ms)
+    rounds = {fold.name: _rounds(fold, settings, fail) for fold in folds}
+
+    async def drain() -> None:
+        await asyncio.gather(*[each.drain() for each in rounds.values()])
+
+    transport = batch_transport(start_offset, drain, settings)
 
     class FreshetApp(faust.App):
         def _new_transport(self) -> Any:
@@ -90,46 +93,44 @@ def create_app(
         topic_allow_declare=False,
         topic_disable_leader=True,
         stream_wait_empty=True,
-        stream_buffer_maxsize=8,  # batches, not events
+        stream_buffer_maxsize=4,  # fetches, not events
         broker_commit_interval=1.0,
         consumer_group_instance_id=instance_id,
         broker_session_timeout=10.0,
         broker_heartbeat_interval=3.0,
         broker_rebalance_timeout=20.0,
         broker_request_timeout=30.0,
-        broker_max_poll_records=4096,
+        broker_max_poll_records=settings.batch_events,
         consumer_max_fetch_size=1024 * 1024,
         consumer_auto_offset_reset="earliest",
     )
     for fold in folds:
         topic = app.topic(fold.topic, schema=BatchSchema(), allow_empty=True)
         app.agent(topic, name=f"{settings.namespace}.{fold.name}", concurrency=1)(
-            _agent(fold, fail)
+            _agent(rounds[fold.name])
         )
     return app
 
 
-def _agent(fold: FoldShell, fail: Fail) -> Callable[[Any], Any]:
-    async def apply(batch: RecordBatch, room: asyncio.Semaphore) -> None:
+def _rounds(fold: FoldShell[Any], settings: Settings, fail: Fail) -> Rounds:
+    async def apply(batches: Sequence[RecordBatch]) -> None:
         try:
-            await fold.apply(batch)
+            await fold.apply(batches)
         except Exception as error:
             fail(error)
-        finally:
-            room.release()
 
-    async def apply_batches(stream: Any) -> None:
-        # Faust acknowledges a batch when the next one is asked for, here before it is applied.
+    return Rounds(apply, most_events=settings.batch_events)
+
+
+def _agent(rounds: Rounds) -> Callable[[Any], Any]:
+    async def collect(stream: Any) -> None:
+        # Faust acknowledges a fetch when the next one is asked for, here before it is applied.
         # That is harmless: reading starts from Redis' position, never from Kafka's commit.
-        rooms: defaultdict[int, asyncio.Semaphore] = defaultdict(
-            lambda: asyncio.Semaphore(BATCHES_UNDER_WAY)
-        )
-        tasks: set[asyncio.Task[None]] = set()
-        async for batch in stream:
-            room = rooms[batch.partition]
-            await room.acquire()
-            task = asyncio.create_task(apply(batch, room))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+        running = asyncio.create_task(rounds.run())
+        try:
+            async for batches in stream:
+                await rounds.put(batches)
+        finally:
+            running.cancel()
 
-    return apply_batches
+    return collect

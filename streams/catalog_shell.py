@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from freshet.core.errors import EventError
 from freshet.core.events.codec import EMPTY, INVALID, decode_item
 from freshet.core.events.partition import partition_of
-from freshet.core.metrics import APPLY_DURATION
+from freshet.core.events.producer import Record
+from freshet.core.metrics import APPLY_DURATION, EVENTS_APPLIED
 from streams.fold_shell import FoldShell
-from streams.partition_state import PartitionState
 from streams.record_batch import RecordBatch
-from streams.store import FieldChanges
+from streams.store import FieldChanges, FieldWrite, Move, Position
 from streams.user_shell import WRONG_PARTITION
 
 
-class CatalogShell(FoldShell):
+@dataclass(frozen=True, slots=True)
+class FoldedCatalog:
+    """A round, folded: dead letters to produce, then partitions to write."""
+
+    letters: list[Record]
+    writes: list[FieldWrite]
+    applied: int
+
+
+class CatalogShell(FoldShell[FoldedCatalog]):
     """Keeps the last value of every item id of `catalog`; a tombstone deletes."""
 
     name = "catalog"
@@ -27,42 +39,52 @@ class CatalogShell(FoldShell):
         """Return the HASH that holds the position."""
         return self.context.keys.catalog_position(partition)
 
-    async def _apply(self, state: PartitionState, batch: RecordBatch) -> None:
-        keys = self.context.keys
-        for records in batch.pieces(self.context.settings.batch_events):
+    async def _fold(self, batches: Sequence[RecordBatch]) -> FoldedCatalog:
+        letters: list[Record] = []
+        writes, applied = [], 0
+        for batch in batches:
             entries: dict[str, bytes | None] = {}
-            letters = []
-            for index, value in enumerate(records.values):
+            rejected = 0
+            for index, value in enumerate(batch.values):
                 try:
-                    entries[self._item_id(records, index)] = value
+                    entries[self._item_id(batch, index)] = value
                 except EventError as error:
-                    letters.append(self._dead_letter(records, index, error))
-            await self._deliver(letters)
-            position = state.moved(records.end, applied=len(records) - len(letters))
-            changes = FieldChanges(
-                keys.catalog(records.partition),
-                {item_id: value for item_id, value in entries.items() if value is not None},
-                [item_id for item_id, value in entries.items() if value is None],
-            )
-            with APPLY_DURATION.labels(self.name).time():
-                await self.context.store.apply_fields(
-                    self.position_key(records.partition),
-                    keys.item_changes(records.partition),
-                    state.next,
-                    position,
-                    [changes],
-                    {"catalog": list(entries)},
-                )
+                    letters.append(self._dead_letter(batch, index, error))
+                    rejected += 1
+            state = self._states[batch.partition]
+            count = len(batch) - rejected
+            position = state.moved(batch.end, applied=count, rejected=rejected)
+            writes.append(self._write_of(batch.partition, state.next, position, entries))
             state.position = position
-            self._applied(state, records, len(records) - len(letters))
+            applied += count
+        return FoldedCatalog(letters, writes, applied)
 
-    def _item_id(self, records: RecordBatch, index: int) -> str:
+    async def _write(self, folded: FoldedCatalog) -> None:
+        await self._deliver(folded.letters)
+        with APPLY_DURATION.labels(self.name).time():
+            await self.context.store.apply_fields(folded.writes)
+        EVENTS_APPLIED.labels(self.name).inc(folded.applied)
+
+    def _write_of(
+        self, partition: int, expected: int, position: Position, entries: dict[str, bytes | None]
+    ) -> FieldWrite:
+        """Return what one script call will write; an entry of None deletes."""
+        keys = self.context.keys
+        changes = FieldChanges(
+            keys.catalog(partition),
+            {item_id: value for item_id, value in entries.items() if value is not None},
+            [item_id for item_id, value in entries.items() if value is None],
+        )
+        move = Move(self.position_key(partition), keys.item_changes(partition), expected, position)
+        return FieldWrite(move, [changes], {"catalog": list(entries)})
+
+    def _item_id(self, batch: RecordBatch, index: int) -> str:
         """Return the item that a record is about.
 
         Raises:
             EventError: the record cannot be used.
         """
-        key, value = records.keys[index], records.values[index]
+        key, value = batch.keys[index], batch.values[index]
         if not key:
             raise EventError(EMPTY, "the record has no key; the key is the item id")
         try:
@@ -71,6 +93,6 @@ class CatalogShell(FoldShell):
             raise EventError(INVALID, f"the key is not UTF-8: {error}") from error
         if value is not None and decode_item(value).item_id != item_id:
             raise EventError(INVALID, f"the key {item_id!r} is not the item_id of the value")
-        if partition_of(item_id, self.context.partitions) != records.partition:
+        if partition_of(item_id, self.context.partitions) != batch.partition:
             raise EventError(WRONG_PARTITION, "the item belongs to another; use murmur2")
         return item_id

@@ -17,7 +17,8 @@ from freshet.core.events.partition import partition_of_hash
 
 ACTIVITY_DTYPE = np.dtype(
     [
-        ("offset", "<i8"),  # of the event in its source partition
+        ("source", "<u2"),  # partition of the event
+        ("offset", "<i8"),  # of the event in its partition
         ("ts_ms", "<i8"),
         ("type", "u1"),
         ("segment", "u1"),  # of the user, before the event
@@ -25,6 +26,7 @@ ACTIVITY_DTYPE = np.dtype(
 )
 COVISIT_ROW_DTYPE = np.dtype(
     [
+        ("source", "<u2"),
         ("offset", "<i8"),
         ("previous", "<u4"),  # hash of the item visited before: the row belongs to it
         ("next", "<u4"),
@@ -36,9 +38,12 @@ COVISIT_ROW_DTYPE = np.dtype(
 
 
 class ItemDeltas(msgspec.Struct, array_like=True, frozen=True):
-    """Rows of one source batch for one item partition, in the order of their source offsets."""
+    """Rows of one round of the user fold for one item partition.
 
-    source: int
+    Rows of the same source are complete and in the order of their offsets, within a message and
+    from message to message.
+    """
+
     item_ids: list[str]
     activity: bytes
     covisits: bytes
@@ -57,17 +62,15 @@ _DECODER = msgspec.msgpack.Decoder(ItemDeltas)
 
 
 def encode_deltas(
-    source: int,
     item_ids: list[str],
     item_hashes: NDArray[np.uint32],
     activity: NDArray[Any],
     covisits: NDArray[Any],
     partitions: int,
 ) -> list[tuple[int, bytes]]:
-    """Return the messages of one source batch: (item partition, packed deltas).
+    """Return the messages of one round: (item partition, packed deltas).
 
     Args:
-        source: partition of the events.
         item_ids: (n,) item of each activity row.
         item_hashes: (n,) their hashes.
         activity: (n,) of `ACTIVITY_DTYPE`.
@@ -82,7 +85,6 @@ def encode_deltas(
         transitions = covisits[by_previous == partition]
         if len(rows) or len(transitions):
             deltas = ItemDeltas(
-                source,
                 [item_ids[row] for row in rows.tolist()],
                 activity[rows].tobytes(),
                 transitions.tobytes(),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,50 +14,65 @@ from numpy.typing import NDArray
 from freshet.core.errors import EventError
 from freshet.core.events.codec import EMPTY, UNDECODABLE
 from freshet.core.events.producer import Record
-from freshet.core.metrics import APPLY_DURATION, EVENTS_DUPLICATE
+from freshet.core.metrics import APPLY_DURATION, EVENTS_APPLIED, EVENTS_DUPLICATE
+from freshet.core.state.keys import Keys
 from freshet.core.state.records import pack_items, unpack_items
 from streams.deltas import ACTIVITY_DTYPE, COVISIT_ROW_DTYPE, decode_deltas
 from streams.fold_shell import FoldShell
 from streams.item_fold import fold_covisits, fold_items
-from streams.partition_state import PartitionState
 from streams.record_batch import RecordBatch
-from streams.store import FieldChanges, Position
+from streams.store import FieldChanges, FieldWrite, Move
 
 SOURCE_PREFIX = "source:"
 
 
 @dataclass(slots=True)
 class _Rows:
-    """Rows of several messages, of which none was applied before."""
+    """Rows of one item partition in a round, of which none was applied before.
 
-    position: Position
+    Attributes:
+        passed: (partitions,) next offset of each source.
+    """
+
+    passed: NDArray[np.int64]
     item_ids: list[str] = field(default_factory=list)
     activity: list[NDArray[Any]] = field(default_factory=list)
     covisits: list[NDArray[Any]] = field(default_factory=list)
     duplicates: int = 0
 
     def add(self, raw: bytes) -> None:
-        """Add the rows of a message that lie behind the position of their source."""
+        """Add the rows of a message that lie behind the position of their source.
+
+        Raises:
+            msgspec.DecodeError, ValueError, IndexError: the message is of no user fold; nothing
+                was added.
+        """
         deltas = decode_deltas(raw)
-        source = f"{SOURCE_PREFIX}{deltas.source}"
-        passed = self.position.get(source, 0)
         activity, covisits = deltas.activity_rows(), deltas.covisit_rows()
+        fresh = activity["offset"] >= self.passed[activity["source"]]
+        fresh_covisits = covisits["offset"] >= self.passed[covisits["source"]]
         ids = deltas.item_ids
-        ends = [int(rows["offset"][-1]) + 1 for rows in (activity, covisits) if len(rows)]
-        if not ends:
-            return
-        if min(int(r["offset"][0]) for r in (activity, covisits) if len(r)) < passed:
-            fresh = activity["offset"] >= passed
-            self.duplicates += int(len(fresh) - fresh.sum())
+        if not fresh.all():
             ids = [item_id for item_id, is_fresh in zip(ids, fresh, strict=True) if is_fresh]
-            activity, covisits = activity[fresh], covisits[covisits["offset"] >= passed]
-        self.position[source] = max(passed, *ends)
+        for rows in (activity, covisits):
+            np.maximum.at(self.passed, rows["source"], rows["offset"] + 1)
+        self.duplicates += len(fresh) - len(ids)
         self.item_ids += ids
-        self.activity.append(activity)
-        self.covisits.append(covisits)
+        self.activity.append(activity[fresh])
+        self.covisits.append(covisits[fresh_covisits])
 
 
-class ItemShell(FoldShell):
+@dataclass(frozen=True, slots=True)
+class FoldedDeltas:
+    """A round, folded: dead letters to produce, then partitions to write."""
+
+    letters: list[Record]
+    writes: list[FieldWrite]
+    applied: int
+    duplicates: int
+
+
+class ItemShell(FoldShell[FoldedDeltas]):
     """Folds `item-deltas` into the item records and the transitions."""
 
     name = "items"
@@ -70,100 +86,122 @@ class ItemShell(FoldShell):
         """Return the HASH that holds the position."""
         return self.context.keys.item_position(partition)
 
-    async def _apply(self, state: PartitionState, batch: RecordBatch) -> None:
-        for records in _pieces(batch, self.context.settings.batch_events):
-            rows = _Rows(dict(state.position))
-            letters = self._read(records, rows)
-            await self._deliver(letters)
-            await self._write(state, records, rows, len(letters))
+    async def _fold(self, batches: Sequence[RecordBatch]) -> FoldedDeltas:
+        letters: list[Record] = []
+        rows: dict[int, _Rows] = {}
+        rejected = {}
+        for batch in batches:
+            rows[batch.partition] = _Rows(self._passed(batch.partition))
+            found = self._read(batch, rows[batch.partition])
+            letters += found
+            rejected[batch.partition] = len(found)
+        items, covisits = await asyncio.gather(self._fold_items(rows), self._fold_covisits(rows))
+        keys = self.context.keys
+        writes = []
+        for batch in batches:
+            partition, found_rows = batch.partition, rows[batch.partition]
+            state = self._states[partition]
+            position = state.moved(
+                batch.end,
+                applied=len(found_rows.item_ids),
+                duplicates=found_rows.duplicates,
+                rejected=rejected[partition],
+            )
+            for source in np.flatnonzero(found_rows.passed).tolist():
+                position[f"{SOURCE_PREFIX}{source}"] = int(found_rows.passed[source])
+            move = Move(
+                self.position_key(partition), keys.item_changes(partition), state.next, position
+            )
+            writes.append(
+                _field_write(keys, partition, move, items[partition], covisits[partition])
+            )
+            state.position = position
+        applied = sum(len(each.item_ids) for each in rows.values())
+        return FoldedDeltas(letters, writes, applied, sum(r.duplicates for r in rows.values()))
 
-    def _read(self, records: RecordBatch, rows: _Rows) -> list[Record]:
+    def _passed(self, partition: int) -> NDArray[np.int64]:
+        position = self._states[partition].position
+        sources = range(self.context.partitions)
+        return np.array([position.get(f"{SOURCE_PREFIX}{s}", 0) for s in sources], np.int64)
+
+    def _read(self, batch: RecordBatch, rows: _Rows) -> list[Record]:
         letters = []
-        for index, raw in enumerate(records.values):
+        for index, raw in enumerate(batch.values):
             try:
                 rows.add(raw or b"")
-            except (msgspec.DecodeError, ValueError) as error:
+            except (msgspec.DecodeError, ValueError, IndexError) as error:
                 reason = UNDECODABLE if raw else EMPTY
-                letters.append(self._dead_letter(records, index, EventError(reason, str(error))))
+                letters.append(self._dead_letter(batch, index, EventError(reason, str(error))))
         return letters
 
-    async def _write(
-        self, state: PartitionState, records: RecordBatch, rows: _Rows, rejected: int
-    ) -> None:
-        keys, partition = self.context.keys, records.partition
-        items = await self._fold_items(state, keys.items(partition), rows)
-        covisits = await self._fold_covisits(state, keys.covisits(partition), rows)
-        state.position = rows.position
-        position = state.moved(
-            records.end,
-            applied=len(rows.item_ids),
-            duplicates=rows.duplicates,
-            rejected=rejected,
-        )
-        with APPLY_DURATION.labels(self.name).time():
-            await self.context.store.apply_fields(
-                self.position_key(partition),
-                keys.item_changes(partition),
-                state.next,
-                position,
-                [
-                    FieldChanges(keys.items(partition), items),
-                    FieldChanges(keys.covisits(partition), covisits),
-                ],
-                {"items": list(items), "covisits": [int(item) for item in covisits]},
-            )
-        state.position = position
-        EVENTS_DUPLICATE.labels("offset").inc(rows.duplicates)
-        self._applied(state, records, len(rows.item_ids))
-
-    async def _fold_items(self, state: PartitionState, key: str, rows: _Rows) -> dict[str, bytes]:
-        row_of: dict[str, int] = {}
-        item = [row_of.setdefault(item_id, len(row_of)) for item_id in rows.item_ids]
-        if not row_of:
-            return {}
-        ids = list(row_of)
-        before = await self._read_fields(state, key, ids, ids)
-        activity = np.concatenate(rows.activity or [np.empty(0, ACTIVITY_DTYPE)])
+    async def _fold_items(self, rows: dict[int, _Rows]) -> dict[int, dict[str, bytes]]:
+        """Return the new item records of each partition."""
+        owners = {item_id: p for p, each in rows.items() for item_id in each.item_ids}
+        row_of = {item_id: row for row, item_id in enumerate(owners)}
+        before = await self._load(self.context.keys.items, owners)
+        item = [row_of[item_id] for each in rows.values() for item_id in each.item_ids]
+        parts = [part for each in rows.values() for part in each.activity]
+        activity = np.concatenate(parts or [np.empty(0, ACTIVITY_DTYPE)])
         after = fold_items(unpack_items(before), np.array(item, np.int64), activity)
-        packed = dict(zip(ids, pack_items(after), strict=True))
-        state.records.update(packed)
-        return packed
+        changed: dict[int, dict[str, bytes]] = {partition: {} for partition in rows}
+        for (item_id, owner), blob in zip(owners.items(), pack_items(after), strict=True):
+            changed[owner][item_id] = self._states[owner].records[item_id] = blob
+        return changed
 
-    async def _fold_covisits(
-        self, state: PartitionState, key: str, rows: _Rows
-    ) -> dict[str, bytes]:
-        transitions = np.concatenate(rows.covisits or [np.empty(0, COVISIT_ROW_DTYPE)])
-        if not len(transitions):
-            return {}
-        previous, item = np.unique(transitions["previous"], return_inverse=True)
-        hashes = previous.tolist()
-        names = [str(item_hash) for item_hash in hashes]
-        before = [blob or b"" for blob in await self._read_fields(state, key, hashes, names)]
+    async def _fold_covisits(self, rows: dict[int, _Rows]) -> dict[int, dict[str, bytes]]:
+        """Return the new transitions of each partition, by the decimal hash of the item."""
+        changed: dict[int, dict[str, bytes]] = {partition: {} for partition in rows}
+        merged = {p: np.concatenate(each.covisits) for p, each in rows.items() if each.covisits}
+        owners = {item: p for p, each in merged.items() for item in each["previous"].tolist()}
+        if not owners:
+            return changed
+        row_of = {item: row for row, item in enumerate(owners)}
+        loaded = await self._load(self.context.keys.covisits, owners)
+        before = [blob or b"" for blob in loaded]
+        transitions = np.concatenate(list(merged.values()) or [np.empty(0, COVISIT_ROW_DTYPE)])
+        item_rows = np.array([row_of[item] for item in transitions["previous"].tolist()], np.int64)
         half_life_s = self.context.settings.covisit_half_life_s
-        after = fold_covisits(before, item, transitions, half_life_s)
-        state.records.update(dict(zip(hashes, after, strict=True)))
-        return {
-            name: new for name, old, new in zip(names, before, after, strict=True) if new is not old
-        }
+        after = fold_covisits(before, item_rows, transitions, half_life_s)
+        for (item, owner), old, new in zip(owners.items(), before, after, strict=True):
+            if new is not old:
+                changed[owner][str(item)] = self._states[owner].records[item] = new
+        return changed
 
-    async def _read_fields(
-        self, state: PartitionState, key: str, cache_keys: list[Any], names: list[str]
+    async def _load(
+        self, key_of: Callable[[int], str], owners: Mapping[Any, int]
     ) -> list[bytes | None]:
-        """Return records from the cache, and from Redis what is not in it."""
-        missing = [row for row, name in enumerate(cache_keys) if name not in state.records]
-        found = await self.context.store.fields(key, [names[row] for row in missing])
-        state.records.update(
-            {cache_keys[row]: blob for row, blob in zip(missing, found, strict=True) if blob}
-        )
-        return [state.records.get(name) for name in cache_keys]
+        """Return the records of items, reading those that are not cached."""
+        missing: dict[int, list[Any]] = {}
+        for name, owner in owners.items():
+            if name not in self._states[owner].records:
+                missing.setdefault(owner, []).append(name)
+        reads = [
+            self.context.store.fields(key_of(owner), [str(name) for name in names])
+            for owner, names in missing.items()
+        ]
+        for (owner, names), blobs in zip(
+            missing.items(), await asyncio.gather(*reads), strict=True
+        ):
+            found = {name: blob for name, blob in zip(names, blobs, strict=True) if blob}
+            self._states[owner].records.update(found)
+        return [self._states[owner].records.get(name) for name, owner in owners.items()]
+
+    async def _write(self, folded: FoldedDeltas) -> None:
+        await self._deliver(folded.letters)
+        with APPLY_DURATION.labels(self.name).time():
+            await self.context.store.apply_fields(folded.writes)
+        EVENTS_APPLIED.labels(self.name).inc(folded.applied)
+        EVENTS_DUPLICATE.labels("offset").inc(folded.duplicates)
 
 
-def _pieces(batch: RecordBatch, most_events: int) -> Iterator[RecordBatch]:
-    """Cut a batch so that each piece holds about `most_events` rows of activity.
-
-    A message holds the rows of one source batch, and a row of activity takes about its type's
-    and its item's worth of bytes; 40 is a low guess, which makes pieces small.
-    """
-    size = sum(len(value or b"") for value in batch.values)
-    per_message = max(size / len(batch) / 40, 1)
-    return batch.pieces(max(int(most_events / per_message), 1))
+def _field_write(
+    keys: Keys, partition: int, move: Move, items: dict[str, bytes], covisits: dict[str, bytes]
+) -> FieldWrite:
+    return FieldWrite(
+        move,
+        [
+            FieldChanges(keys.items(partition), items),
+            FieldChanges(keys.covisits(partition), covisits),
+        ],
+        {"items": list(items), "covisits": [int(item) for item in covisits]},
+    )

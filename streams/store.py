@@ -1,27 +1,66 @@
 """The state store of the folds: read records, write them together with the position.
 
 Law 1 lives here: state and position change in one atomic script or not at all, and a script whose
-caller is not where Redis is writes nothing.
+caller is not where Redis is writes nothing. The scripts of a round, one per partition, travel
+together; each is atomic by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any, Protocol
 
 import msgspec
 import redis.asyncio as redis
-from redis.exceptions import RedisError
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
 
 from freshet.core.errors import PositionError, ServiceError
 from freshet.core.state.keys import CHANGES_KEPT
 
 NO_POSITION = -1
+_FRAME = struct.Struct(">BI").pack  # a type byte and a length, of msgpack's array32 and str32
+
 
 Position = dict[str, int]
 """Fields of a position HASH; `next` is the next offset to apply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A position that moves.
+
+    Attributes:
+        key: HASH of the position.
+        changes_key: STREAM that tells followers.
+        expected: the `next` that the caller left there, `NO_POSITION` for none.
+        position: the new fields, `next` among them.
+    """
+
+    key: str
+    changes_key: str
+    expected: int
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class UserWrite:
+    """Users that change together with a position.
+
+    Attributes:
+        prefix: what the key of every user of the partition begins with; the id ends it.
+        users: packed record of each changed user's id.
+        ttl_s: lifetime of a record.
+    """
+
+    move: Move
+    prefix: str
+    users: Mapping[str, bytes]
+    ttl_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +70,15 @@ class FieldChanges:
     key: str
     put: Mapping[str, bytes] = field(default_factory=dict)
     delete: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FieldWrite:
+    """HASHes that change together with a position; `changed` names ids for the followers."""
+
+    move: Move
+    hashes: Sequence[FieldChanges]
+    changed: Mapping[str, Sequence[Any]]
 
 
 class Store(Protocol):
@@ -45,42 +93,25 @@ class Store(Protocol):
     async def fields(self, key: str, names: Sequence[str]) -> list[bytes | None]:
         """Return the values of some fields of a HASH."""
 
-    async def apply_users(
-        self,
-        position_key: str,
-        changes_key: str,
-        expected: int,
-        position: Position,
-        users: Mapping[str, bytes],
-        user_ids: Sequence[str],
-        ttl_s: int,
-    ) -> None:
-        """Write user records and position.
-
-        Args:
-            position_key: HASH of the position.
-            changes_key: STREAM that tells followers.
-            expected: the `next` that the caller left there, `NO_POSITION` for none.
-            position: the new fields of the position, `next` among them.
-            users: packed record of each changed user's key.
-            user_ids: the users' ids, for the followers.
-            ttl_s: lifetime of a record.
+    async def apply_users(self, writes: Sequence[UserWrite]) -> None:
+        """Write the users and positions of some partitions.
 
         Raises:
-            PositionError: the position is another; nothing was written.
-            ServiceError: the store failed; whether it wrote is unknown.
+            PositionError: a position is another; nothing was written for that partition.
+            ServiceError: the store failed; what it wrote is unknown.
         """
 
-    async def apply_fields(
-        self,
-        position_key: str,
-        changes_key: str,
-        expected: int,
-        position: Position,
-        hashes: Sequence[FieldChanges],
-        changed: Mapping[str, Sequence[Any]],
-    ) -> None:
-        """Write fields of HASHes and position; as `apply_users`, `changed` tells followers."""
+    async def apply_fields(self, writes: Sequence[FieldWrite]) -> None:
+        """Write the fields and positions of some partitions; raises as `apply_users`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call of a script."""
+
+    move: Move
+    keys: list[str]
+    arguments: list[Any]
 
 
 class RedisStore:
@@ -89,8 +120,8 @@ class RedisStore:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         scripts = files("streams") / "scripts"
-        self._apply_users = client.register_script((scripts / "apply_users.lua").read_text())
-        self._apply_fields = client.register_script((scripts / "apply_fields.lua").read_text())
+        self._users = client.register_script((scripts / "apply_users.lua").read_text())
+        self._fields = client.register_script((scripts / "apply_fields.lua").read_text())
 
     async def position(self, key: str) -> Position:
         """Return the position, without `next` when there is none yet."""
@@ -105,62 +136,66 @@ class RedisStore:
         """Return the values of some fields of a HASH."""
         return list(await _asked(self._client.hmget(key, list(names)))) if names else []
 
-    async def apply_users(
-        self,
-        position_key: str,
-        changes_key: str,
-        expected: int,
-        position: Position,
-        users: Mapping[str, bytes],
-        user_ids: Sequence[str],
-        ttl_s: int,
-    ) -> None:
-        """Write user records and position; see `Store`."""
-        arguments = [
-            expected,
-            ttl_s,
-            CHANGES_KEPT,
-            msgspec.msgpack.encode(user_ids),
-            len(position),
-            *_flat(position),
-            *users.values(),
-        ]
-        keys = [position_key, changes_key, *users]
-        found = await _asked(self._apply_users(keys=keys, args=arguments))
-        _check(position_key, found, expected)
+    async def apply_users(self, writes: Sequence[UserWrite]) -> None:
+        """Write the users and positions of some partitions; see `Store`."""
+        await self._call(self._users, [_user_call(write) for write in writes])
 
-    async def apply_fields(
-        self,
-        position_key: str,
-        changes_key: str,
-        expected: int,
-        position: Position,
-        hashes: Sequence[FieldChanges],
-        changed: Mapping[str, Sequence[Any]],
-    ) -> None:
-        """Write fields of HASHes and position; see `Store`."""
-        told = {what: msgspec.msgpack.encode(ids) for what, ids in changed.items() if ids}
-        arguments: list[Any] = [expected, CHANGES_KEPT, len(position), *_flat(position)]
-        arguments += [len(told), *_flat(told)]
-        for changes in hashes:
-            arguments += [len(changes.delete), *changes.delete]
-            arguments += [len(changes.put), *_flat(changes.put)]
-        keys = [position_key, changes_key, *(changes.key for changes in hashes)]
-        found = await _asked(self._apply_fields(keys=keys, args=arguments))
-        _check(position_key, found, expected)
+    async def apply_fields(self, writes: Sequence[FieldWrite]) -> None:
+        """Write the fields and positions of some partitions; see `Store`."""
+        await self._call(self._fields, [_field_call(write) for write in writes])
+
+    async def _call(self, script: Any, calls: Sequence[_Call]) -> None:
+        if not calls:
+            return
+        found = await self._evaluate(script, calls)
+        if all(isinstance(each, NoScriptError) for each in found):  # Redis was restarted
+            await _asked(self._client.script_load(script.script))
+            found = await self._evaluate(script, calls)
+        for call, position in zip(calls, found, strict=True):
+            if isinstance(position, Exception):
+                raise ServiceError("redis", f"{type(position).__name__}: {position}")
+            if position != call.move.expected:
+                raise PositionError(call.move.key, position, call.move.expected)
+
+    async def _evaluate(self, script: Any, calls: Sequence[_Call]) -> list[Any]:
+        pipeline = self._client.pipeline(transaction=False)
+        for call in calls:
+            pipeline.evalsha(script.sha, len(call.keys), *call.keys, *call.arguments)
+        return list(await _asked(pipeline.execute(raise_on_error=False)))
 
 
 def connect(url: str, timeout_s: float = 5.0) -> redis.Redis:
     """Return a client for a fold: no retries, because a worker that cannot write ends."""
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-
     return redis.Redis.from_url(
         url,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
     )
+
+
+def _user_call(write: UserWrite) -> _Call:
+    move = write.move
+    arguments = [
+        move.expected,
+        write.ttl_s,
+        CHANGES_KEPT,
+        msgspec.msgpack.encode(list(write.users)),
+        _packed(_in_turn(move.position)),
+        _packed(write.users.values()),
+    ]
+    return _Call(move, [move.key, move.changes_key, write.prefix], arguments)
+
+
+def _field_call(write: FieldWrite) -> _Call:
+    move = write.move
+    told = {what: msgspec.msgpack.encode(ids) for what, ids in write.changed.items() if ids}
+    position, changed = _packed(_in_turn(move.position)), _packed(_in_turn(told))
+    arguments = [move.expected, CHANGES_KEPT, position, changed]
+    for changes in write.hashes:
+        arguments += [_packed(changes.delete), _packed(_in_turn(changes.put))]
+    keys = [move.key, move.changes_key, *(changes.key for changes in write.hashes)]
+    return _Call(move, keys, arguments)
 
 
 async def _asked(answer: Any) -> Any:
@@ -170,10 +205,16 @@ async def _asked(answer: Any) -> Any:
         raise ServiceError("redis", f"{type(error).__name__}: {error}") from error
 
 
-def _check(partition: str, found: int, expected: int) -> None:
-    if found != expected:
-        raise PositionError(partition, found, expected)
-
-
-def _flat(pairs: Mapping[str, Any]) -> list[Any]:
+def _in_turn(pairs: Mapping[str, Any]) -> list[Any]:
     return [part for pair in pairs.items() for part in pair]
+
+
+def _packed(values: Iterable[bytes | str | int]) -> bytes:
+    """Return a msgpack array of raw strings: thousands of values as one argument of a script.
+
+    The client would encode them one by one, which costs more than folding them. A library does
+    not do: it writes bytes as `bin`, which Redis' own msgpack cannot read.
+    """
+    raw = [value if isinstance(value, bytes) else str(value).encode() for value in values]
+    framed = [part for value in raw for part in (_FRAME(0xDB, len(value)), value)]
+    return b"".join([_FRAME(0xDD, len(raw)), *framed])

@@ -1,4 +1,4 @@
-"""The user fold: events of one partition into the records of their users. Pure.
+"""The user fold: events into the records of their users. Pure.
 
 Law: the result is a function of the users and of the events in their order, and folding a log in
 one batch or in many gives the same bytes. So nothing here depends on a clock, on the size of the
@@ -35,10 +35,11 @@ VectorLookup = Callable[[NDArray[np.uint32]], NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class UserEvents:
-    """Events as columns, in the order of their offsets.
+    """Events as columns, those of a partition in the order of their offsets.
 
     Attributes:
         user: (e,) int64 row of the user among the records given to the fold.
+        source: (e,) int64 partition that holds the event.
         offset: (e,) int64.
         ts_ms: (e,) int64 event time.
         type: (e,) uint8 code of the type.
@@ -47,6 +48,7 @@ class UserEvents:
     """
 
     user: NDArray[np.int64]
+    source: NDArray[np.int64]
     offset: NDArray[np.int64]
     ts_ms: NDArray[np.int64]
     type: NDArray[np.uint8]
@@ -57,6 +59,7 @@ class UserEvents:
         """Return the events at `rows`, in that order."""
         return UserEvents(
             self.user[rows],
+            self.source[rows],
             self.offset[rows],
             self.ts_ms[rows],
             self.type[rows],
@@ -118,6 +121,7 @@ def fold_users(
     earlier = _running_count(interacts, by_user.user, len(users))
 
     activity = np.empty(len(order), ACTIVITY_DTYPE)
+    activity["source"][order] = by_user.source
     activity["offset"][order] = by_user.offset
     activity["ts_ms"][order] = by_user.ts_ms
     activity["type"][order] = by_user.type
@@ -275,6 +279,7 @@ def _transitions(users: Records, history: UserEvents, max_distance: int) -> NDAr
         at = np.flatnonzero(pairs)
         rows = batch_row[now][at]
         part = np.empty(len(at), COVISIT_ROW_DTYPE)
+        part["source"] = visits.source[rows]
         part["offset"] = visits.offset[rows]
         part["previous"] = item[then][at]
         part["next"] = visits.item[rows]
@@ -283,7 +288,7 @@ def _transitions(users: Records, history: UserEvents, max_distance: int) -> NDAr
         part["distance"] = distance
         parts.append(part)
     covisits = np.concatenate(parts)
-    return covisits[np.lexsort((covisits["distance"], covisits["offset"]))]
+    return covisits[np.lexsort((covisits["distance"], covisits["offset"], covisits["source"]))]
 
 
 def _stored_visits(

@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import uvloop
 from prometheus_client import start_http_server
@@ -23,7 +24,7 @@ from freshet.core.state.keys import Keys
 from freshet.core.state.records import LAYOUT_VERSION
 from streams.app import EXIT_RESTART, create_app, exit_process
 from streams.catalog_shell import CatalogShell
-from streams.fold_shell import FoldContext
+from streams.fold_shell import FoldContext, FoldShell
 from streams.item_shell import ItemShell
 from streams.item_vectors import LiveVectors
 from streams.store import RedisStore, connect
@@ -65,7 +66,11 @@ async def _run(settings: Settings, instance_id: str | None) -> None:
     vectors = LiveVectors(Path(settings.models_dir))
     vectors.refresh()
     context = FoldContext(settings, partitions, RedisStore(client), producer, system_clock)
-    folds = [UserShell(context, vectors), ItemShell(context), CatalogShell(context)]
+    folds: list[FoldShell[Any]] = [
+        UserShell(context, vectors),
+        ItemShell(context),
+        CatalogShell(context),
+    ]
     app = create_app(settings, folds, instance_id=instance_id)
     app.in_worker = True
     app.finalize()

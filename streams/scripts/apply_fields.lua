@@ -5,10 +5,10 @@
 -- KEYS[3..]    HASHes whose fields change
 -- ARGV[1]      expected  next offset that the caller left here, -1 for none
 -- ARGV[2]      kept      entries that the changes stream keeps
--- ARGV[3]      n         number of position fields
--- ARGV[4..]    n pairs of field and value; the number of changes, m; m pairs of what changed and
---              the msgpack list of its ids; then for each HASH: the number of fields to delete,
---              these fields, the number of fields to set, pairs of field and value
+-- ARGV[3]      position  msgpack list of fields and values, in turn
+-- ARGV[4]      changed   msgpack list of what changed and the msgpack list of its ids, in turn
+-- ARGV[5..]    for each HASH two msgpack lists: fields to delete; fields to set and their values,
+--              in turn
 -- Reply        the position found: equal to `expected` when everything was written
 -- Invariant    all or nothing: a position other than the expected one writes nothing.
 --              No command after the check can fail on keys of the right type.
@@ -22,27 +22,20 @@ if found ~= expected then
   return tonumber(found)
 end
 
-local at = 3
-
-local function take(per_entry)
-  local first = at + 1
-  at = at + tonumber(ARGV[at]) * per_entry + 1
-  return first, at - 1
-end
-
-local function call(command, key, first, last)
-  for start = first, last, CHUNK do
-    redis.call(command, key, unpack(ARGV, start, math.min(start + CHUNK - 1, last)))
+local function call(command, key, packed)
+  local arguments = cmsgpack.unpack(packed)
+  for start = 1, #arguments, CHUNK do
+    redis.call(command, key, unpack(arguments, start, math.min(start + CHUNK - 1, #arguments)))
   end
 end
 
-call('HSET', KEYS[1], take(2))
-local first, last = take(2)
-if last >= first then
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', kept, '*', unpack(ARGV, first, last))
+local changed = cmsgpack.unpack(ARGV[4])
+call('HSET', KEYS[1], ARGV[3])
+if #changed > 0 then
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', kept, '*', unpack(changed))
 end
 for i = 3, #KEYS do
-  call('HDEL', KEYS[i], take(1))
-  call('HSET', KEYS[i], take(2))
+  call('HDEL', KEYS[i], ARGV[2 * i - 1])
+  call('HSET', KEYS[i], ARGV[2 * i])
 end
 return tonumber(found)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from freshet.core.errors import PositionError
-from streams.store import NO_POSITION, FieldChanges, Position
+from streams.store import NO_POSITION, FieldWrite, Move, Position, UserWrite
 
 
 class MemoryStore:
@@ -27,42 +27,27 @@ class MemoryStore:
     async def fields(self, key: str, names: Sequence[str]) -> list[bytes | None]:
         return [self.hashes.get(key, {}).get(name) for name in names]
 
-    async def apply_users(
-        self,
-        position_key: str,
-        changes_key: str,
-        expected: int,
-        position: Position,
-        users: Mapping[str, bytes],
-        user_ids: Sequence[str],
-        ttl_s: int,
-    ) -> None:
-        self._move(position_key, expected, position)
-        self.values |= users
-        if user_ids:
-            self.changes.append((changes_key, {"users": list(user_ids)}))
+    async def apply_users(self, writes: Sequence[UserWrite]) -> None:
+        for write in writes:
+            self._move(write.move)
+            self.values |= {write.prefix + name: blob for name, blob in write.users.items()}
+            if write.users:
+                self.changes.append((write.move.changes_key, {"users": list(write.users)}))
 
-    async def apply_fields(
-        self,
-        position_key: str,
-        changes_key: str,
-        expected: int,
-        position: Position,
-        hashes: Sequence[FieldChanges],
-        changed: Mapping[str, Sequence[Any]],
-    ) -> None:
-        self._move(position_key, expected, position)
-        for changes in hashes:
-            fields = self.hashes.setdefault(changes.key, {})
-            for name in changes.delete:
-                fields.pop(name, None)
-            fields |= changes.put
-        told = {what: list(ids) for what, ids in changed.items() if ids}
-        if told:
-            self.changes.append((changes_key, told))
+    async def apply_fields(self, writes: Sequence[FieldWrite]) -> None:
+        for write in writes:
+            self._move(write.move)
+            for changes in write.hashes:
+                fields = self.hashes.setdefault(changes.key, {})
+                for name in changes.delete:
+                    fields.pop(name, None)
+                fields |= changes.put
+            told = {what: list(ids) for what, ids in write.changed.items() if ids}
+            if told:
+                self.changes.append((write.move.changes_key, told))
 
-    def _move(self, key: str, expected: int, position: Position) -> None:
-        found = self.positions.get(key, {}).get("next", NO_POSITION)
-        if found != expected:
-            raise PositionError(key, found, expected)
-        self.positions[key] = dict(position)
+    def _move(self, move: Move) -> None:
+        found = self.positions.get(move.key, {}).get("next", NO_POSITION)
+        if found != move.expected:
+            raise PositionError(move.key, found, move.expected)
+        self.positions[move.key] = dict(move.position)

@@ -22,7 +22,8 @@ async def apply(context: FoldContext, records: list[tuple[bytes | None, bytes | 
     n = len(records)
     keys, values = [key for key, _ in records], [value for _, value in records]
     offsets = list(range(start, start + n))
-    await shell.apply(RecordBatch("freshet.catalog", 1, start, offsets, keys, values, [NOW_MS] * n))
+    batch = RecordBatch("freshet.catalog", 1, start, offsets, keys, values, [NOW_MS] * n)
+    await shell.apply([batch])
 
 
 def put(item_id: str, title: str) -> tuple[bytes, bytes]:

@@ -28,6 +28,7 @@ def message(source: int, offsets: range) -> bytes:
     n = len(offsets)
     activity = np.zeros(n, ACTIVITY_DTYPE)
     covisits = np.zeros(n, COVISIT_ROW_DTYPE)
+    activity["source"] = covisits["source"] = source
     activity["offset"] = covisits["offset"] = offsets
     activity["ts_ms"] = NOW_MS
     activity["type"] = 1
@@ -36,7 +37,7 @@ def message(source: int, offsets: range) -> bytes:
     covisits["next"] = [offset + 1000 * source for offset in offsets]
     covisits["ts_s"] = NOW_MS // 1000
     covisits["distance"] = 1
-    [(_, raw)] = encode_deltas(source, ids, item_hashes(ids), activity, covisits, 1)
+    [(_, raw)] = encode_deltas(ids, item_hashes(ids), activity, covisits, 1)
     return raw
 
 
@@ -67,7 +68,7 @@ async def started(context: FoldContext) -> ItemShell:
 async def test_rows_are_counted(context: FoldContext) -> None:
     """Clicks by item, transitions by previous item, and followers are told."""
     shell = await started(context)
-    await shell.apply(batch([message(0, range(10)), message(1, range(5))]))
+    await shell.apply([batch([message(0, range(10)), message(1, range(5))])])
     assert clicks(context) == {"item-a": 8, "item-b": 7}
     assert transitions(context) == sorted([*range(10), *range(1000, 1005)])
     store: Any = context.store
@@ -98,7 +99,7 @@ async def test_emitting_again_with_other_boundaries_counts_once(
             messages.append(message(0, range(first, end)))
             sent = max(sent, end)
     for start in range(0, len(messages), per_batch):
-        await shell.apply(batch(messages[start : start + per_batch], start))
+        await shell.apply([batch(messages[start : start + per_batch], start)])
     assert sum(clicks(context).values()) == 31
     assert transitions(context) == list(range(31))
 
@@ -106,7 +107,7 @@ async def test_emitting_again_with_other_boundaries_counts_once(
 async def test_a_message_of_no_fold_is_set_aside(context: FoldContext) -> None:
     """Its neighbours are counted."""
     shell = await started(context)
-    await shell.apply(batch([message(0, range(2)), b"\xc1", b"", message(0, range(2, 4))]))
+    await shell.apply([batch([message(0, range(2)), b"\xc1", b"", message(0, range(2, 4))])])
     assert sum(clicks(context).values()) == 4
     producer: Any = context.producer
     assert len(producer.values("freshet.dead-letters")) == 2
@@ -116,10 +117,10 @@ async def test_a_message_of_no_fold_is_set_aside(context: FoldContext) -> None:
 async def test_positions_of_the_sources_are_kept(context: FoldContext, restart: bool) -> None:
     """A worker that takes over drops what was applied before it."""
     shell = await started(context)
-    await shell.apply(batch([message(3, range(6))]))
+    await shell.apply([batch([message(3, range(6))])])
     if restart:
         shell = await started(context)
-    await shell.apply(batch([message(3, range(4, 9))], start=1))
+    await shell.apply([batch([message(3, range(4, 9))], start=1)])
     assert sum(clicks(context).values()) == 9
     position = await context.store.position(shell.position_key(0))
     assert (position["source:3"], position["duplicates"], position["applied"]) == (9, 2, 9)

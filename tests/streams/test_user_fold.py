@@ -45,6 +45,7 @@ def columns(batch: list[Row], first: int) -> tuple[list[int], UserEvents]:
     offset = first + np.arange(len(batch))
     return present, UserEvents(
         user=np.array([place[row[0]] for row in batch], np.int64),
+        source=np.zeros(len(batch), np.int64),
         offset=offset,
         ts_ms=1_700_000_000_000 + offset * 1000,
         type=np.array([row[1] for row in batch], np.uint8),
@@ -96,7 +97,7 @@ def test_every_event_counts_once(log: list[Row]) -> None:
     """Counts, history and last event are those of the slow twin."""
     users, activity, _ = fold_log(log)
     kept = accepted_one_by_one(log)
-    assert [row[0] for row in activity] == [offset for offset, _ in kept]
+    assert [row[1] for row in activity] == [offset for offset, _ in kept]
     for user in range(3):
         mine = [(offset, row) for offset, row in kept if row[0] == user]
         counts = [sum(row[1] == code for _, row in mine) for code in range(len(EVENT_TYPES))]
@@ -125,7 +126,7 @@ def test_transitions_are_those_of_the_slow_twin(log: list[Row]) -> None:
                     expected.append((offset, old_item, item, distance))
         if INTERACTION[kind]:
             past[user].append((kind, item))
-    assert [(row[0], row[1], row[2], row[5]) for row in covisits] == expected
+    assert [(row[1], row[2], row[3], row[6]) for row in covisits] == expected
 
 
 def test_an_impression_counts_but_is_no_history() -> None:
@@ -149,4 +150,4 @@ def test_a_click_turns_the_embedding_towards_the_item() -> None:
 def test_the_segment_is_the_one_before_the_event() -> None:
     """The first click of a user is a click of a new user."""
     _, activity, _ = fold_log([(0, TYPE_CODES["click"], i, i + 1) for i in range(6)])
-    assert [row[3] for row in activity] == [0, 1, 1, 1, 1, 2]
+    assert [row[4] for row in activity] == [0, 1, 1, 1, 1, 2]

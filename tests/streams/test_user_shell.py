@@ -65,14 +65,34 @@ def delta_offsets(context: FoldContext) -> list[int]:
     return sorted(int(row["offset"]) for row in rows)
 
 
-async def test_a_batch_is_applied_in_pieces(context: FoldContext, tmp_path: Path) -> None:
-    """Larger than one script call, it is still whole: state, position, deltas."""
+async def test_a_batch_is_applied_whole(context: FoldContext, tmp_path: Path) -> None:
+    """State, position and deltas."""
     shell = await started(context, tmp_path)
-    await shell.apply(batch([event(n) for n in range(23)]))
+    await shell.apply([batch([event(n) for n in range(23)])])
     position = await context.store.position(shell.position_key(PARTITION))
     assert position["next"] == position["applied"] == clicks(context) == 23
     assert position["watermark_ts_ms"] == NOW_MS - 1000 + 22
     assert delta_offsets(context) == list(range(23))
+
+
+async def test_a_round_keeps_its_partitions_apart(context: FoldContext, tmp_path: Path) -> None:
+    """Each has its own position, totals and users, though they are folded together."""
+    shell = UserShell(context, LiveVectors(tmp_path))
+    round_ = []
+    for partition in range(PARTITIONS):
+        await shell.start(partition, 0)
+        user = next(f"u{n}" for n in range(99) if partition_of(f"u{n}", PARTITIONS) == partition)
+        values = [event(10 * partition + n, user) for n in range(partition + 1)]
+        round_.append(replace(batch([*values, b"{bad"]), partition=partition))
+    await shell.apply(round_)
+    for partition in range(PARTITIONS):
+        position = await context.store.position(shell.position_key(partition))
+        assert (position["applied"], position["rejected"]) == (partition + 1, 1)
+        assert position["next"] == partition + 2
+        assert position["watermark_ts_ms"] == NOW_MS - 1000 + 11 * partition
+    store: Any = context.store
+    assert len(store.values) == PARTITIONS
+    assert clicks(context) == 1 + 2 + 3 + 4
 
 
 async def test_a_batch_that_comes_again_changes_nothing(
@@ -81,9 +101,9 @@ async def test_a_batch_that_comes_again_changes_nothing(
     """Whole or in part."""
     shell = await started(context, tmp_path)
     values = [event(n) for n in range(8)]
-    await shell.apply(batch(values))
-    await shell.apply(batch(values))
-    await shell.apply(batch([*values[5:], event(8)], start=5))
+    await shell.apply([batch(values)])
+    await shell.apply([batch(values)])
+    await shell.apply([batch([*values[5:], event(8)], start=5)])
     assert clicks(context) == 9
     assert delta_offsets(context) == list(range(9))
 
@@ -93,18 +113,18 @@ async def test_a_batch_that_was_not_handed_over_is_noticed(
 ) -> None:
     """The next one ends the worker, and has written nothing."""
     shell = await started(context, tmp_path)
-    await shell.apply(batch([event(0)]))
+    await shell.apply([batch([event(0)])])
     with pytest.raises(PositionError):
-        await shell.apply(batch([event(5)], start=5))
+        await shell.apply([batch([event(5)], start=5)])
     assert clicks(context) == 1
 
 
 async def test_a_hole_in_the_log_is_no_gap(context: FoldContext, tmp_path: Path) -> None:
     """Transaction markers and compaction leave offsets out."""
     shell = await started(context, tmp_path)
-    await shell.apply(batch([event(0)]))
+    await shell.apply([batch([event(0)])])
     holed = replace(batch([event(7)], start=1), offsets=[7])
-    await shell.apply(holed)
+    await shell.apply([holed])
     assert clicks(context) == 2
     assert (await context.store.position(shell.position_key(PARTITION)))["next"] == 8
 
@@ -117,11 +137,11 @@ async def test_a_crash_before_the_write_emits_again_and_counts_once(
     crashing = await started(context, tmp_path)
     store.positions[crashing.position_key(PARTITION)] = {"next": 77}  # as if rewound meanwhile
     with pytest.raises(PositionError):
-        await crashing.apply(batch([event(n) for n in range(5)]))
+        await crashing.apply([batch([event(n) for n in range(5)])])
     store.positions.clear()
     again = await started(context, tmp_path)
-    await again.apply(batch([event(n) for n in range(4)]))
-    await again.apply(batch([event(n) for n in range(4, 6)], start=4))
+    await again.apply([batch([event(n) for n in range(4)])])
+    await again.apply([batch([event(n) for n in range(4, 6)], start=4)])
     assert clicks(context) == 6
     assert delta_offsets(context) == sorted([*range(5), *range(6)])
 
@@ -134,7 +154,7 @@ async def test_a_broker_that_is_away_stops_before_the_state(
     shell = await started(context, tmp_path)
     producer.failing = True
     with pytest.raises(ServiceError, match="not delivered"):
-        await shell.apply(batch([event(0)]))
+        await shell.apply([batch([event(0)])])
     assert clicks(context) == 0
 
 
@@ -143,7 +163,7 @@ async def test_bad_records_go_to_the_dead_letters(context: FoldContext, tmp_path
     stranger = next(f"x{n}" for n in range(99) if partition_of(f"x{n}", PARTITIONS) != PARTITION)
     shell = await started(context, tmp_path)
     values = [event(0), b"{bad", None, event(1, stranger), event(2), b"x" * 100_000]
-    await shell.apply(batch(values, start=40))
+    await shell.apply([batch(values, start=40)])
     producer: Any = context.producer
     letters = [r for r in producer.records if r.topic == "freshet.dead-letters"]
     found = {}
@@ -168,8 +188,8 @@ async def test_bad_records_go_to_the_dead_letters(context: FoldContext, tmp_path
 async def test_an_event_sent_twice_counts_once(context: FoldContext, tmp_path: Path) -> None:
     """A client that retries uses the same event id."""
     shell = await started(context, tmp_path)
-    await shell.apply(batch([event(0), event(0)]))
-    await shell.apply(batch([event(0)], start=2))
+    await shell.apply([batch([event(0), event(0)])])
+    await shell.apply([batch([event(0)], start=2)])
     assert clicks(context) == 1
     assert delta_offsets(context) == [0]
     assert (await context.store.position(shell.position_key(PARTITION)))["duplicates"] == 2
@@ -180,10 +200,10 @@ async def test_a_worker_that_takes_over_reads_the_state(
 ) -> None:
     """What one worker wrote, the next builds on."""
     first = await started(context, tmp_path)
-    await first.apply(batch([event(n) for n in range(4)]))
+    await first.apply([batch([event(n) for n in range(4)])])
     second = UserShell(context, LiveVectors(tmp_path))
     assert await second.start(PARTITION, 0) == 4
-    await second.apply(batch([event(n) for n in range(4, 8)], start=4))
+    await second.apply([batch([event(n) for n in range(4, 8)], start=4)])
     assert clicks(context) == 8
 
 
@@ -192,6 +212,6 @@ async def test_a_log_that_dropped_records_is_counted(
 ) -> None:
     """Retention passed the position: loud, and reading goes on."""
     shell = await started(context, tmp_path)
-    await shell.apply(batch([event(0)]))
+    await shell.apply([batch([event(0)])])
     assert await shell.start(PARTITION, earliest=10) == 10
     assert "lost 9 records" in caplog.text

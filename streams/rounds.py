@@ -1,0 +1,72 @@
+"""Rounds: what came from Kafka meanwhile, at most one batch of each partition at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Sequence
+
+from streams.record_batch import RecordBatch
+
+WAITING = 4  # pieces of a partition; then its reader waits
+UNDER_WAY = 2  # rounds: one is written while the next is folded
+
+Apply = Callable[[Sequence[RecordBatch]], Awaitable[None]]
+
+
+class Rounds:
+    """Collects batches into rounds and applies them in order.
+
+    Args:
+        apply: applies a round; it never raises, and keeps the order of its calls.
+        most_events: of one partition in a round.
+    """
+
+    def __init__(self, apply: Apply, *, most_events: int) -> None:
+        self._apply = apply
+        self._most_events = most_events
+        self._waiting: defaultdict[int, deque[RecordBatch]] = defaultdict(deque)
+        self._changed = asyncio.Condition()
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def put(self, batches: Sequence[RecordBatch]) -> None:
+        """Add batches; waits while one of their partitions has many waiting."""
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: all(len(self._waiting[each.partition]) < WAITING for each in batches)
+            )
+            for batch in batches:
+                self._waiting[batch.partition].extend(batch.pieces(self._most_events))
+            self._changed.notify_all()
+
+    async def run(self) -> None:
+        """Apply rounds for ever."""
+        room = asyncio.Semaphore(UNDER_WAY)
+        while True:
+            await room.acquire()
+            task = asyncio.create_task(self._applied(await self._next(), room))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def drain(self) -> None:
+        """Drop what waits and wait for what is under way: the partitions go to another worker."""
+        async with self._changed:
+            for waiting in self._waiting.values():
+                waiting.clear()
+            self._changed.notify_all()
+        while self._under_way:
+            await asyncio.wait(set(self._under_way))
+
+    async def _applied(self, batches: list[RecordBatch], room: asyncio.Semaphore) -> None:
+        try:
+            await self._apply(batches)
+        finally:
+            room.release()
+
+    async def _next(self) -> list[RecordBatch]:
+        """Wait for a batch, and take the first of every partition."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: any(self._waiting.values()))
+            batches = [waiting.popleft() for waiting in self._waiting.values() if waiting]
+            self._changed.notify_all()
+            return batches
