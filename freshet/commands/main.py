@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import importlib
 import os
+
+# Set before numpy is loaded. Every process here shares its processor with others, and a product
+# of 20,000 x 64 spread over threads that wait for a busy core takes 15 ms instead of 0.2 ms.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import sys
 from collections.abc import Sequence
 from pathlib import Path

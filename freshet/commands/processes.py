@@ -111,8 +111,12 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 
 def start_worker(settings: Settings, *, log: Path) -> Child:
-    """Start `freshet worker` with these settings."""
-    return Child("worker", [*VERB, "worker"], log=log, environment=environment_of(settings))
+    """Start `freshet worker` with these settings.
+
+    Where it shares the processor with the server, an answer goes before a round of events.
+    """
+    command = ["nice", "-n", "5", *VERB, "worker"]
+    return Child("worker", command, log=log, environment=environment_of(settings))
 
 
 def start_server(settings: Settings, *, log: Path, wait_until_ready: bool = True) -> Server:

@@ -45,7 +45,6 @@ class TorchMissingError(FreshetError):
 @click.option("--models-dir", type=click.Path(file_okay=False), help="Where bundles are published.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Most passes of the encoder.")
 @click.option(
-    "--max-seconds",
     "--budget-s",
     type=click.FloatRange(min=1),
     help="About how long to train, in seconds, with export and check.",
@@ -58,7 +57,7 @@ def command(
     items_file: Path | None,
     models_dir: str | None,
     epochs: int | None,
-    max_seconds: float | None,
+    budget_s: float | None,
     quick: bool,
     as_json: bool,
 ) -> None:
@@ -74,13 +73,12 @@ def command(
     Examples:
         freshet train my.events.jsonl.gz
         freshet train my.events.jsonl.gz --quick --models-dir /srv/models
-        freshet train my.events.jsonl.gz --epochs 20 --max-seconds 600
+        freshet train my.events.jsonl.gz --epochs 20 --budget-s 600
     """
     if importlib.util.find_spec("torch") is None:
         raise TorchMissingError
     # Threads that spin while they wait for each other are ten times slower beside a busy server.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     settings = load_settings(models_dir=models_dir)
     from rich.console import Console
     from rich.progress import Progress
@@ -94,7 +92,7 @@ def command(
     options = dataclasses.replace(
         options,
         epochs=epochs or options.epochs,
-        max_seconds=max_seconds or options.max_seconds,
+        max_seconds=budget_s or options.max_seconds,
     )
     console = Console(stderr=True)
     registry = Registry(settings.models_dir)

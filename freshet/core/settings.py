@@ -51,7 +51,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 1024
     round_interval_ms: Annotated[
         int, Meta(ge=0, le=1000, description="fetches follow each other no faster under load")
-    ] = 20
+    ] = 30
     fetch_wait_ms: Annotated[
         int, Meta(ge=1, le=1500, description="a fetch without news is answered after so long")
     ] = 20
