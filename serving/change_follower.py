@@ -8,6 +8,7 @@ the streams may have told something that was missed, everything is loaded again.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, cast
@@ -145,6 +146,7 @@ class ItemFollower:
                 offered.update(item.item_id for item in items)
         self._table.withdraw(self._table.offered_ids() - offered)
         self._items.refresh()
+        gc.freeze()  # the catalogue lives until the end: a collection need not walk it again
         self._items.following = True
 
     async def tick(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import perf_counter
 
 from freshet.core.clock import Clock
 from freshet.core.metrics import ITEMS_KNOWN
@@ -10,6 +11,7 @@ from serving.item_table import ItemTable
 from serving.standings import Standings, compute_standings, learn_priors
 
 STANDINGS_S = 0.25
+MOST_OF_THE_TIME = 0.01
 PRIORS_MS = 5_000
 
 
@@ -49,11 +51,13 @@ class ItemState:
         return compute_standings(self.table, now_ms, self._priors)
 
     async def run(self) -> None:
-        """Keep the standings fresh, for ever.
+        """Keep the standings fresh, for ever, at the cost of a hundredth of the time at most.
 
-        Measured at 100,000 items: about 3 ms each time. That is short enough for the event loop,
+        Measured at 100,000 items: 3 to 6 ms each time. That is short enough for the event loop,
         and a thread would read the table while the loop writes it.
         """
         while True:
+            started_s = perf_counter()
             self.refresh()
-            await asyncio.sleep(STANDINGS_S)
+            took_s = perf_counter() - started_s
+            await asyncio.sleep(max(STANDINGS_S, took_s / MOST_OF_THE_TIME))
