@@ -128,6 +128,7 @@ class FoldShell(ABC, Generic[Folded]):
                 worker must end: nothing may be acknowledged.
         """
         async with self._folding:
+            await self._trim(batches)
             rest = [found for batch in batches if (found := self._unapplied(batch)) is not None]
             if not rest:
                 return
@@ -140,10 +141,17 @@ class FoldShell(ABC, Generic[Folded]):
         for batch in rest:
             self._observe(batch)
 
+    async def _trim(self, batches: Sequence[RecordBatch]) -> None:
+        """Empty the caches that have grown too large."""
+        full = [state for batch in batches if (state := self._states[batch.partition]).is_full]
+        if full:
+            async with self._writing:  # what a round left there must be in Redis to be read again
+                for state in full:
+                    state.records.clear()
+
     def _unapplied(self, batch: RecordBatch) -> RecordBatch | None:
         state = self._states[batch.partition]
         self._note_lost(state, batch.start)
-        state.trim()
         rest = state.unapplied(batch)
         return rest if rest is not None and len(rest) else None
 

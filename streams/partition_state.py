@@ -47,7 +47,7 @@ class PartitionState:
         totals = {name: self.position.get(name, 0) + count for name, count in added.items()}
         return {**self.position, **totals, "next": end}
 
-    def trim(self) -> None:
-        """Empty a cache that has grown too large; only between batches, which rely on it."""
-        if len(self.records) > CACHED_RECORDS:
-            self.records.clear()
+    @property
+    def is_full(self) -> bool:
+        """Whether the cache has grown too large."""
+        return len(self.records) > CACHED_RECORDS

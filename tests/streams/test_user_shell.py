@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -205,6 +206,28 @@ async def test_a_worker_that_takes_over_reads_the_state(
     assert await second.start(PARTITION, 0) == 4
     await second.apply([batch([event(n) for n in range(4, 8)], start=4)])
     assert clicks(context) == 8
+
+
+async def test_a_cache_is_emptied_only_when_redis_has_what_it_held(
+    context: FoldContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round is folded while the one before is written: it must not read what was before."""
+    monkeypatch.setattr("streams.partition_state.CACHED_RECORDS", 0)
+    store: Any = context.store
+    write, go = store.apply_users, asyncio.Event()
+
+    async def slow_write(writes: Any) -> None:
+        await go.wait()
+        await write(writes)
+
+    store.apply_users = slow_write
+    shell = await started(context, tmp_path)
+    rounds = [asyncio.create_task(shell.apply([batch([event(3 * n)], start=n)])) for n in range(4)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    go.set()
+    await asyncio.gather(*rounds)
+    assert clicks(context) == 4
 
 
 async def test_a_log_that_dropped_records_is_counted(
