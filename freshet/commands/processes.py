@@ -78,7 +78,9 @@ def run_installation(
         ServiceError: one of them does not start.
     """
     require_none()
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Both by name: a shell starts what it puts into the background with SIGINT ignored.
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, _interrupt)
     with ExitStack() as stack:
         say(f"starting; logs are in {logs}/")
         settings = start_backends(stack, settings, logs=logs)
