@@ -37,6 +37,9 @@ COVISIT_ROW_DTYPE = np.dtype(
 )
 
 
+MOST_MESSAGE_BYTES = 500_000  # half of what Kafka takes by default
+
+
 class ItemDeltas(msgspec.Struct, array_like=True, frozen=True):
     """Rows of one round of the user fold for one item partition.
 
@@ -67,8 +70,9 @@ def encode_deltas(
     activity: NDArray[Any],
     covisits: NDArray[Any],
     partitions: int,
+    most_bytes: int = MOST_MESSAGE_BYTES,
 ) -> list[tuple[int, bytes]]:
-    """Return the messages of one round: (item partition, packed deltas).
+    """Return the messages of one round: (item partition, packed deltas), to be sent in order.
 
     Args:
         item_ids: (n,) item of each activity row.
@@ -76,6 +80,7 @@ def encode_deltas(
         activity: (n,) of `ACTIVITY_DTYPE`.
         covisits: (m,) of `COVISIT_ROW_DTYPE`.
         partitions: number of item partitions.
+        most_bytes: a larger message is cut between two events.
     """
     by_item = partition_of_hash(item_hashes, partitions)
     by_previous = partition_of_hash(covisits["previous"], partitions)
@@ -84,13 +89,41 @@ def encode_deltas(
         rows = np.flatnonzero(by_item == partition)
         transitions = covisits[by_previous == partition]
         if len(rows) or len(transitions):
-            deltas = ItemDeltas(
-                [item_ids[row] for row in rows.tolist()],
-                activity[rows].tobytes(),
-                transitions.tobytes(),
-            )
-            messages.append((partition, _ENCODER.encode(deltas)))
+            ids = [item_ids[row] for row in rows.tolist()]
+            for raw in _pieces(ids, activity[rows], transitions, most_bytes):
+                messages.append((partition, raw))
     return messages
+
+
+def _pieces(
+    item_ids: list[str], activity: NDArray[Any], covisits: NDArray[Any], most_bytes: int
+) -> list[bytes]:
+    """Return one message, or several when it is too large: a hot item may draw a whole round.
+
+    The cut goes through the events, not through the rows: all rows of an event stay together,
+    because the item fold drops what comes after a source's newest offset has passed it.
+    """
+    raw = _ENCODER.encode(ItemDeltas(item_ids, activity.tobytes(), covisits.tobytes()))
+    if len(raw) <= most_bytes:
+        return [raw]
+    events = np.unique(np.r_[_event_keys(activity), _event_keys(covisits)])
+    if len(events) == 1:
+        return [raw]
+    middle = events[len(events) // 2]
+    messages = []
+    for first in (True, False):
+        rows = np.flatnonzero((_event_keys(activity) < middle) == first)
+        ids = [item_ids[row] for row in rows.tolist()]
+        transitions = covisits[(_event_keys(covisits) < middle) == first]
+        messages += _pieces(ids, activity[rows], transitions, most_bytes)
+    return messages
+
+
+def _event_keys(rows: NDArray[Any]) -> NDArray[np.uint64]:
+    """Return a number that names each row's event and orders those of a source, (n,)."""
+    return np.asarray(
+        rows["source"].astype(np.uint64) << np.uint64(48) | rows["offset"].astype(np.uint64)
+    )
 
 
 def decode_deltas(raw: bytes) -> ItemDeltas:
