@@ -110,7 +110,7 @@ class FoldShell(ABC, Generic[Folded]):
         """
         async with self._folding, self._writing:
             position = await self.context.store.position(self.position_key(partition))
-            state = PartitionState(f"{self.topic}-{partition}", position)
+            state = PartitionState(f"{self.topic}-{partition}", position, earliest)
             self._states[partition] = state
             if state.next == NO_POSITION:
                 return earliest
@@ -150,9 +150,7 @@ class FoldShell(ABC, Generic[Folded]):
                     state.records.clear()
 
     def _unapplied(self, batch: RecordBatch) -> RecordBatch | None:
-        state = self._states[batch.partition]
-        self._note_lost(state, batch.start)
-        rest = state.unapplied(batch)
+        rest = self._states[batch.partition].unapplied(batch)
         return rest if rest is not None and len(rest) else None
 
     def _note_lost(self, state: PartitionState, earliest: int) -> None:

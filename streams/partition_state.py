@@ -22,6 +22,7 @@ class PartitionState:
 
     name: str
     position: Position
+    log_start: int = 0  # when the partition was assigned; the log may have dropped what was next
     records: dict[Hashable, bytes] = field(default_factory=dict)
 
     @property
@@ -35,8 +36,8 @@ class PartitionState:
         Raises:
             PositionError: records between the position and the batch were not handed over.
         """
-        at = self.next
-        if at in (NO_POSITION, batch.start):
+        at = max(self.next, self.log_start)
+        if self.next == NO_POSITION or batch.start == at:
             return batch
         if batch.start > at:
             raise PositionError(self.name, at, batch.start)

@@ -233,8 +233,14 @@ async def test_a_cache_is_emptied_only_when_redis_has_what_it_held(
 async def test_a_log_that_dropped_records_is_counted(
     context: FoldContext, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Retention passed the position: loud, and reading goes on."""
+    """Retention passed the position: loud, once, and reading goes on."""
     shell = await started(context, tmp_path)
     await shell.apply([batch([event(0)])])
     assert await shell.start(PARTITION, earliest=10) == 10
-    assert "lost 9 records" in caplog.text
+    await shell.apply([batch([event(10), event(11)], start=10)])
+    await shell.apply([batch([event(12)], start=12)])
+    assert clicks(context) == 4
+    assert caplog.text.count("lost 9 records") == 1
+    with pytest.raises(PositionError):
+        await shell.apply([batch([event(14)], start=14)])
+    assert caplog.text.count("lost") == 1
