@@ -71,7 +71,7 @@ class AsOf(Struct, frozen=True):
     Attributes:
         applied: events of the user that were applied.
         ts_ms: time of the newest one.
-        event: hash of the one applied last, 16 hex digits.
+        event: hash of the one applied last, 10 hex digits.
     """
 
     applied: int

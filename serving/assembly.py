@@ -10,6 +10,7 @@ import numpy as np
 from freshet.core.events.schema import Item, Slate, Slot
 from freshet.core.metrics import RECOMMENDATIONS, SLOTS_SERVED
 from freshet.core.settings import Settings
+from freshet.core.state.records import applied_events, last_event
 from online_models.features import FEATURE_SCHEMA, SOURCES
 from serving.answer import Answer, AnswerItem, AsOf, Quality
 from serving.explore import Slots
@@ -102,9 +103,9 @@ def as_of(user: UserState) -> AsOf | None:
         return None
     record = user.record
     return AsOf(
-        applied=int(record["applied"]),
+        applied=int(applied_events(record)),
         ts_ms=int(record["last_ts_ms"]),
-        event=f"{int(record['last_event']):016x}",
+        event=f"{last_event(record):010x}",
     )
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import FreshetError, RequestError, ServiceError
-from online_models.maths.seen import contains
 from serving.answer import Query
 from serving.item_table import ItemTable, Rows
 from serving.moment import Moment
@@ -53,14 +52,10 @@ def asked_for(table: ItemTable, rows: Rows, query: Query) -> NDArray[np.bool_]:
 
 
 def unseen(table: ItemTable, rows: Rows, profile: Profile) -> NDArray[np.bool_]:
-    """Return (n,) bool: whether the user has not acted on a row.
-
-    The history is exact for the newest items; the seen filter remembers more of them, and takes
-    about one unseen item in twenty for a seen one.
-    """
+    """Return (n,) bool: whether a row is none of those that the user acted on last."""
     in_history = np.zeros(table.size + 1, bool)  # the last one stands for row -1
     in_history[profile.rows] = True
-    return ~(in_history[rows] | contains(profile.user.record["seen"], table.hashes(rows)))
+    return ~in_history[rows]
 
 
 def _nothing(query: Query) -> FreshetError:

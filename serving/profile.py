@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from freshet.core.events.schema import PREFERENCE
 from freshet.core.state.records import EMBEDDING_DIM, HISTORY_LENGTH, history_newest_first
-from online_models.maths.session import SESSION_EVENTS, session_embedding
+from online_models.maths.session import SESSION_EVENTS, direction, session_embedding
 from serving.item_table import ItemTable, Rows
 from serving.live_bundle import BoundBundle
 from serving.user_state import UserState
@@ -85,7 +85,7 @@ def session_vector(profile: Profile, bound: BoundBundle, half_life_s: float) -> 
     """
     record = profile.user.record
     if int(record["model_tag"]) == bound.bundle.tag:
-        return np.asarray(record["embedding"], np.float32)
+        return direction(record["embedding"])
     if not len(profile.rows):
         return _NOTHING
     newest = slice(SESSION_EVENTS)

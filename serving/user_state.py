@@ -10,7 +10,7 @@ import logging
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import numpy as np
 from redis.asyncio import Redis
@@ -20,7 +20,7 @@ from freshet.core.errors import ServiceError
 from freshet.core.events.codec import event_hash
 from freshet.core.events.partition import partition_of
 from freshet.core.state.keys import Keys
-from freshet.core.state.records import RECENT_EVENT_IDS, segment_of, unpack_users
+from freshet.core.state.records import applied_events, interactions, segment_of, unpack_users
 
 REMEMBERED_USERS: Final = 10_000
 RETRY_AFTER_S: Final = 0.25
@@ -41,17 +41,16 @@ class UserState:
     @property
     def known(self) -> bool:
         """Whether any event of the user was applied."""
-        return bool(self.record["applied"])
+        return bool(applied_events(self.record))
 
     @property
     def segment(self) -> int:
         """The bandit segment, in [0, SEGMENTS)."""
-        return int(segment_of(int(self.record["interactions"])))
+        return int(segment_of(interactions(self.record)))
 
     def holds(self, event_id: str) -> bool:
         """Return whether the event is among the last `RECENT_EVENT_IDS` that were applied."""
-        used = min(int(self.record["applied"]), RECENT_EVENT_IDS)
-        return event_hash(event_id) in self.record["recent_events"][:used].tolist()
+        return event_hash(event_id) in self.record["recent_events"].tolist()
 
 
 def cold_user() -> UserState:
@@ -96,9 +95,9 @@ class RedisUserStates:
         now = time.monotonic()
         if now < self._retry_at:
             raise ServiceError("redis", "did not answer a moment ago")
-        key = self._keys.user(partition_of(user_id, self._partitions), user_id)
+        key = self._keys.users(partition_of(user_id, self._partitions))
         try:
-            blob = cast(bytes | None, await self._redis.get(key))
+            blob = cast(bytes | None, await cast(Any, self._redis.hget(key, user_id)))
         except (RedisError, OSError) as error:
             self._retry_at = now + RETRY_AFTER_S
             log.warning("user state cannot be read: %s", error)

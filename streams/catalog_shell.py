@@ -12,7 +12,7 @@ from freshet.core.events.producer import Record
 from freshet.core.metrics import APPLY_DURATION, EVENTS_APPLIED
 from streams.fold_shell import FoldShell
 from streams.record_batch import RecordBatch
-from streams.store import FieldChanges, FieldWrite, Move, Position
+from streams.store import Changes, Move, Position, Write
 from streams.user_shell import WRONG_PARTITION
 
 
@@ -21,7 +21,7 @@ class FoldedCatalog:
     """A round, folded: dead letters to produce, then partitions to write."""
 
     letters: list[Record]
-    writes: list[FieldWrite]
+    writes: list[Write]
     applied: int
 
 
@@ -62,21 +62,21 @@ class CatalogShell(FoldShell[FoldedCatalog]):
     async def _write(self, folded: FoldedCatalog) -> None:
         await self._deliver(folded.letters)
         with APPLY_DURATION.labels(self.name).time():
-            await self.context.store.apply_fields(folded.writes)
+            await self.context.store.apply(folded.writes)
         EVENTS_APPLIED.labels(self.name).inc(folded.applied)
 
     def _write_of(
         self, partition: int, expected: int, position: Position, entries: dict[str, bytes | None]
-    ) -> FieldWrite:
+    ) -> Write:
         """Return what one script call will write; an entry of None deletes."""
         keys = self.context.keys
-        changes = FieldChanges(
+        changes = Changes(
             keys.catalog(partition),
             {item_id: value for item_id, value in entries.items() if value is not None},
             [item_id for item_id, value in entries.items() if value is None],
         )
         move = Move(self.position_key(partition), keys.item_changes(partition), expected, position)
-        return FieldWrite(move, [changes], {"catalog": list(entries)})
+        return Write(move, [changes], {"catalog": list(entries)})
 
     def _item_id(self, batch: RecordBatch, index: int) -> str:
         """Return the item that a record is about.

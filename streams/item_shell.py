@@ -21,7 +21,7 @@ from streams.deltas import ACTIVITY_DTYPE, COVISIT_ROW_DTYPE, decode_deltas
 from streams.fold_shell import FoldShell
 from streams.item_fold import fold_covisits, fold_items
 from streams.record_batch import RecordBatch
-from streams.store import FieldChanges, FieldWrite, Move
+from streams.store import Changes, Move, Write
 
 SOURCE_PREFIX = "source:"
 
@@ -67,7 +67,7 @@ class FoldedDeltas:
     """A round, folded: dead letters to produce, then partitions to write."""
 
     letters: list[Record]
-    writes: list[FieldWrite]
+    writes: list[Write]
     applied: int
     duplicates: int
 
@@ -112,9 +112,7 @@ class ItemShell(FoldShell[FoldedDeltas]):
             move = Move(
                 self.position_key(partition), keys.item_changes(partition), state.next, position
             )
-            writes.append(
-                _field_write(keys, partition, move, items[partition], covisits[partition])
-            )
+            writes.append(_write_of(keys, partition, move, items[partition], covisits[partition]))
             state.position = position
         applied = sum(len(each.item_ids) for each in rows.values())
         return FoldedDeltas(letters, writes, applied, sum(r.duplicates for r in rows.values()))
@@ -189,19 +187,19 @@ class ItemShell(FoldShell[FoldedDeltas]):
     async def _write(self, folded: FoldedDeltas) -> None:
         await self._deliver(folded.letters)
         with APPLY_DURATION.labels(self.name).time():
-            await self.context.store.apply_fields(folded.writes)
+            await self.context.store.apply(folded.writes)
         EVENTS_APPLIED.labels(self.name).inc(folded.applied)
         EVENTS_DUPLICATE.labels("offset").inc(folded.duplicates)
 
 
-def _field_write(
+def _write_of(
     keys: Keys, partition: int, move: Move, items: dict[str, bytes], covisits: dict[str, bytes]
-) -> FieldWrite:
-    return FieldWrite(
+) -> Write:
+    return Write(
         move,
         [
-            FieldChanges(keys.items(partition), items),
-            FieldChanges(keys.covisits(partition), covisits),
+            Changes(keys.items(partition), items),
+            Changes(keys.covisits(partition), covisits),
         ],
         {"items": list(items), "covisits": [int(item) for item in covisits]},
     )

@@ -48,23 +48,7 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class UserWrite:
-    """Users that change together with a position.
-
-    Attributes:
-        prefix: what the key of every user of the partition begins with; the id ends it.
-        users: packed record of each changed user's id.
-        ttl_s: lifetime of a record.
-    """
-
-    move: Move
-    prefix: str
-    users: Mapping[str, bytes]
-    ttl_s: int
-
-
-@dataclass(frozen=True, slots=True)
-class FieldChanges:
+class Changes:
     """Changes to one HASH."""
 
     key: str
@@ -73,11 +57,11 @@ class FieldChanges:
 
 
 @dataclass(frozen=True, slots=True)
-class FieldWrite:
+class Write:
     """HASHes that change together with a position; `changed` names ids for the followers."""
 
     move: Move
-    hashes: Sequence[FieldChanges]
+    hashes: Sequence[Changes]
     changed: Mapping[str, Sequence[Any]]
 
 
@@ -87,22 +71,16 @@ class Store(Protocol):
     async def position(self, key: str) -> Position:
         """Return the position, without `next` when there is none yet."""
 
-    async def strings(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Return the values of STRINGs."""
-
     async def fields(self, key: str, names: Sequence[str]) -> list[bytes | None]:
         """Return the values of some fields of a HASH."""
 
-    async def apply_users(self, writes: Sequence[UserWrite]) -> None:
-        """Write the users and positions of some partitions.
+    async def apply(self, writes: Sequence[Write]) -> None:
+        """Write the fields and positions of some partitions.
 
         Raises:
             PositionError: a position is another; nothing was written for that partition.
             ServiceError: the store failed; what it wrote is unknown.
         """
-
-    async def apply_fields(self, writes: Sequence[FieldWrite]) -> None:
-        """Write the fields and positions of some partitions; raises as `apply_users`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,52 +93,41 @@ class _Call:
 
 
 class RedisStore:
-    """The store in Redis, through two Lua scripts."""
+    """The store in Redis, through a Lua script."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        scripts = files("streams") / "scripts"
-        self._users = client.register_script((scripts / "apply_users.lua").read_text())
-        self._fields = client.register_script((scripts / "apply_fields.lua").read_text())
+        source = files("streams") / "scripts" / "apply.lua"
+        self._script = client.register_script(source.read_text())
 
     async def position(self, key: str) -> Position:
         """Return the position, without `next` when there is none yet."""
         found = await _asked(self._client.hgetall(key))
         return {name.decode(): int(value) for name, value in found.items()}
 
-    async def strings(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Return the values of STRINGs."""
-        return list(await _asked(self._client.mget(keys))) if keys else []
-
     async def fields(self, key: str, names: Sequence[str]) -> list[bytes | None]:
         """Return the values of some fields of a HASH."""
         return list(await _asked(self._client.hmget(key, list(names)))) if names else []
 
-    async def apply_users(self, writes: Sequence[UserWrite]) -> None:
-        """Write the users and positions of some partitions; see `Store`."""
-        await self._call(self._users, [_user_call(write) for write in writes])
-
-    async def apply_fields(self, writes: Sequence[FieldWrite]) -> None:
+    async def apply(self, writes: Sequence[Write]) -> None:
         """Write the fields and positions of some partitions; see `Store`."""
-        await self._call(self._fields, [_field_call(write) for write in writes])
-
-    async def _call(self, script: Any, calls: Sequence[_Call]) -> None:
-        if not calls:
+        if not writes:
             return
-        found = await self._evaluate(script, calls)
+        calls = [_call(write) for write in writes]
+        found = await self._evaluate(calls)
         if all(isinstance(each, NoScriptError) for each in found):  # Redis was restarted
-            await _asked(self._client.script_load(script.script))
-            found = await self._evaluate(script, calls)
+            await _asked(self._client.script_load(self._script.script))
+            found = await self._evaluate(calls)
         for call, position in zip(calls, found, strict=True):
             if isinstance(position, Exception):
                 raise ServiceError("redis", f"{type(position).__name__}: {position}")
             if position != call.move.expected:
                 raise PositionError(call.move.key, position, call.move.expected)
 
-    async def _evaluate(self, script: Any, calls: Sequence[_Call]) -> list[Any]:
+    async def _evaluate(self, calls: Sequence[_Call]) -> list[Any]:
         pipeline = self._client.pipeline(transaction=False)
         for call in calls:
-            pipeline.evalsha(script.sha, len(call.keys), *call.keys, *call.arguments)
+            pipeline.evalsha(self._script.sha, len(call.keys), *call.keys, *call.arguments)
         return list(await _asked(pipeline.execute(raise_on_error=False)))
 
 
@@ -174,20 +141,7 @@ def connect(url: str, timeout_s: float = 5.0) -> redis.Redis:
     )
 
 
-def _user_call(write: UserWrite) -> _Call:
-    move = write.move
-    arguments = [
-        move.expected,
-        write.ttl_s,
-        CHANGES_KEPT,
-        msgspec.msgpack.encode(list(write.users)),
-        _packed(_in_turn(move.position)),
-        _packed(write.users.values()),
-    ]
-    return _Call(move, [move.key, move.changes_key, write.prefix], arguments)
-
-
-def _field_call(write: FieldWrite) -> _Call:
+def _call(write: Write) -> _Call:
     move = write.move
     told = {what: msgspec.msgpack.encode(ids) for what, ids in write.changed.items() if ids}
     position, changed = _packed(_in_turn(move.position)), _packed(_in_turn(told))

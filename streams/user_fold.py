@@ -10,20 +10,24 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.core.events.codec import EVENT_HASH_BITS
 from freshet.core.events.schema import INTERACTION, PREFERENCE, VISIT
 from freshet.core.state.records import (
     HISTORY_LENGTH,
     RECENT_EVENT_IDS,
     Records,
+    applied_events,
+    history_codes,
+    interactions,
+    newest_history,
     segment_of,
 )
-from online_models.maths.seen import add_items
-from online_models.maths.session import SESSION_EVENTS, session_embedding
+from online_models.maths.session import SESSION_EVENTS, quantized, session_embedding
 from streams.deltas import ACTIVITY_DTYPE, COVISIT_ROW_DTYPE
 
 VISIT_LOOKBACK = 10
@@ -117,7 +121,7 @@ def fold_users(
     rank, _ = _ranks(by_user.user, len(users))
     interacts = INTERACTION[by_user.type]
     history = by_user.take(np.flatnonzero(interacts))
-    before = users["interactions"].astype(np.int64)
+    before = interactions(users)
     earlier = _running_count(interacts, by_user.user, len(users))
 
     activity = np.empty(len(order), ACTIVITY_DTYPE)
@@ -126,10 +130,10 @@ def fold_users(
     activity["ts_ms"][order] = by_user.ts_ms
     activity["type"][order] = by_user.type
     activity["segment"][order] = segment_of(before[by_user.user] + earlier)
-    covisits = _transitions(users, history, options.covisit_distance)
+    covisits = _transitions(users, before, history, options.covisit_distance)
 
+    _remember(users, before, history)
     _count(users, by_user, rank)
-    _remember(users, history)
     _embed(users, history.user, vectors, model_tag, options.session_half_life_s)
     return UserFold(users, accepted, activity, covisits)
 
@@ -156,7 +160,7 @@ def accepted_events(users: Records, events: UserEvents) -> NDArray[np.bool_]:
 
 
 def _accepted_one_by_one(user: np.void, event_hashes: list[int]) -> list[bool]:
-    applied = int(user["applied"])
+    applied = int(applied_events(user))
     known = min(applied, RECENT_EVENT_IDS)
     ring = user["recent_events"]
     oldest_first = [int(ring[(applied - known + i) % RECENT_EVENT_IDS]) for i in range(known)]
@@ -189,41 +193,44 @@ def _running_count(
 def _count(users: Records, events: UserEvents, rank: NDArray[np.int64]) -> None:
     """Count the events and keep their ids; rows sorted by user."""
     user = events.user
-    applied = users["applied"].astype(np.int64)
     count = np.bincount(user, minlength=len(users))
     newest = rank >= count[user] - RECENT_EVENT_IDS
-    slot = (applied[user] + rank) % RECENT_EVENT_IDS
+    slot = (applied_events(users)[user] + rank) % RECENT_EVENT_IDS
     users["recent_events"][user[newest], slot[newest]] = events.event[newest]
     np.add.at(users["type_counts"], (user, events.type), 1)
     last_ts_ms = users["last_ts_ms"].copy()
     np.maximum.at(last_ts_ms, user, events.ts_ms)
     users["last_ts_ms"] = last_ts_ms
-    last = rank == count[user] - 1
-    users["last_event"][user[last]] = events.event[last]
-    users["applied"] += count.astype(np.uint32)
 
 
-def _remember(users: Records, history: UserEvents) -> None:
-    """Write the interactions into history and seen filter; rows sorted by user."""
+def _remember(users: Records, before: NDArray[np.int64], history: UserEvents) -> None:
+    """Write the interactions into the history; rows sorted by user, counters not yet moved."""
     user = history.user
     rank, count = _ranks(user, len(users))
-    before = users["interactions"].astype(np.int64)
     number = before[user] + rank
-    users["seen"] = add_items(users["seen"], before, user, number, history.item)
+    times_s, gaps_s = _history_times(users, number, history)
     newest = rank >= count[user] - HISTORY_LENGTH
     row, slot = user[newest], number[newest] % HISTORY_LENGTH
     users["history"]["item"][row, slot] = history.item[newest]
-    users["history"]["ts_s"][row, slot] = history.ts_ms[newest] // 1000
-    users["history"]["type"][row, slot] = history.type[newest]
-    users["interactions"] += count.astype(np.uint32)
+    users["history"]["code"][row, slot] = history_codes(history.type, gaps_s)[newest]
+    last = rank == count[user] - 1
+    users["history_ts_s"][user[last]] = times_s[last]
 
 
-def _newest(users: Records, length: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Return the newest history rows, newest first, (u, length), and which of them exist."""
-    total = users["interactions"].astype(np.int64)[:, None]
-    back = np.arange(length)[None, :]
-    row = np.arange(len(users))[:, None]
-    return users["history"][row, (total - 1 - back) % HISTORY_LENGTH], back < total
+def _history_times(
+    users: Records, number: NDArray[np.int64], history: UserEvents
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return each interaction's time and the gap before it, s; rows sorted by user.
+
+    An interaction that comes late stands at the time of the newest before it.
+    """
+    user = history.user
+    start_s = users["history_ts_s"].astype(np.int64)[user]
+    lift = user << 33  # of later users above all times of earlier ones: one running maximum for all
+    times_s = np.maximum.accumulate(np.maximum(history.ts_ms // 1000, start_s) + lift) - lift
+    first = np.r_[True, user[1:] != user[:-1]] if len(user) else np.empty(0, np.bool_)
+    previous_s = np.where(first, start_s, np.r_[0, times_s[:-1]][: len(user)])
+    return times_s, np.where(number == 0, 0, times_s - previous_s)
 
 
 def _embed(
@@ -242,31 +249,33 @@ def _embed(
     chosen = np.flatnonzero(stale)
     if not len(chosen):
         return
-    rows, exist = _newest(users[chosen], SESSION_EVENTS)
-    found = vectors(rows["item"].ravel()).reshape(len(chosen), SESSION_EVENTS, -1)  # (u, k, d)
-    weights = np.where(exist, PREFERENCE[rows["type"]], np.float32(0))
-    ts_s = np.where(exist, rows["ts_s"], 0).astype(np.int64)
-    ages_s = np.where(exist, ts_s.max(axis=1, keepdims=True) - ts_s, 0)
-    users["embedding"][chosen] = session_embedding(found, weights, ages_s, half_life_s)
+    items, types, ages_s, exist = newest_history(users[chosen], SESSION_EVENTS)
+    found = vectors(items.ravel()).reshape(len(chosen), SESSION_EVENTS, -1)  # (u, k, d)
+    weights = np.where(exist, PREFERENCE[types], np.float32(0))
+    ages_s = np.where(exist, ages_s, 0)
+    embedding = session_embedding(found, weights, ages_s, half_life_s)
+    users["embedding"][chosen] = quantized(embedding)
     users["model_tag"][chosen] = model_tag
 
 
-def _transitions(users: Records, history: UserEvents, max_distance: int) -> NDArray[Any]:
+def _transitions(
+    users: Records, before: NDArray[np.int64], history: UserEvents, max_distance: int
+) -> NDArray[Any]:
     """Return the visits that followed visits; `users` still stand before the batch.
 
     A visit to the item of the visit before it counts only when both are of the same type: a click
     after a click is a return, a purchase after a click is the same visit going on.
     """
     rank, _ = _ranks(history.user, len(users))
-    number = users["interactions"].astype(np.int64)[history.user] + rank
+    number = before[history.user] + rank
     visiting = np.flatnonzero(VISIT[history.type])
     visits = history.take(visiting)
-    stored_user, stored_number, stored = _stored_visits(users, max_distance)
-    user = np.r_[stored_user, visits.user]
-    item = np.r_[stored["item"], visits.item]
-    kind = np.r_[stored["type"], visits.type]
-    numbers = np.r_[stored_number, number[visiting]]
-    batch_row = np.r_[np.full(len(stored_user), -1), np.arange(len(visits.user))]
+    stored = _stored_visits(users, before, np.unique(visits.user), max_distance)
+    user = np.r_[stored.user, visits.user]
+    item = np.r_[stored.item, visits.item]
+    kind = np.r_[stored.type, visits.type]
+    numbers = np.r_[stored.number, number[visiting]]
+    batch_row = np.r_[np.full(len(stored.user), -1), np.arange(len(visits.user))]
     order = np.argsort(user, kind="stable")  # stored visits come first, oldest first
     user, item, kind = user[order], item[order], kind[order]
     numbers, batch_row = numbers[order], batch_row[order]
@@ -284,20 +293,30 @@ def _transitions(users: Records, history: UserEvents, max_distance: int) -> NDAr
         part["previous"] = item[then][at]
         part["next"] = visits.item[rows]
         part["ts_s"] = visits.ts_ms[rows] // 1000
-        part["draw"] = visits.event[rows] >> np.uint64(32)
+        part["draw"] = visits.event[rows] >> np.uint64(EVENT_HASH_BITS - 32)
         part["distance"] = distance
         parts.append(part)
     covisits = np.concatenate(parts)
     return covisits[np.lexsort((covisits["distance"], covisits["offset"], covisits["source"]))]
 
 
+class _Visits(NamedTuple):
+    """Visits of the histories, (v,) each: user row, interaction number, item and type."""
+
+    user: NDArray[np.int64]
+    number: NDArray[np.int64]
+    item: NDArray[np.uint32]
+    type: NDArray[np.uint8]
+
+
 def _stored_visits(
-    users: Records, length: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
-    """Return user, interaction number and row of each user's newest visits, oldest first."""
-    rows, exist = _newest(users, VISIT_LOOKBACK)
-    visited = VISIT[rows["type"]] & exist  # (u, VISIT_LOOKBACK)
+    users: Records, before: NDArray[np.int64], chosen: NDArray[np.int64], length: int
+) -> _Visits:
+    """Return the newest visits in the histories of the chosen users, oldest first."""
+    items, types, _, exist = newest_history(users[chosen], VISIT_LOOKBACK)
+    visited = VISIT[types] & exist  # (u, VISIT_LOOKBACK)
     kept = visited & (np.cumsum(visited, axis=1) <= length)
-    user, column = np.nonzero(kept[:, ::-1])  # reversed: oldest first
+    row, column = np.nonzero(kept[:, ::-1])  # reversed: oldest first
     back = VISIT_LOOKBACK - 1 - column
-    return user, users["interactions"].astype(np.int64)[user] - 1 - back, rows[user, back]
+    user = chosen[row]
+    return _Visits(user, before[user] - 1 - back, items[row, back], types[row, back])

@@ -20,7 +20,7 @@ from streams.deltas import encode_deltas
 from streams.fold_shell import FoldContext, FoldShell
 from streams.item_vectors import LiveVectors
 from streams.record_batch import RecordBatch
-from streams.store import Move, Position, UserWrite
+from streams.store import Changes, Move, Position, Write
 from streams.user_fold import UserEvents, UserFold, UserFoldOptions, fold_users
 
 WRONG_PARTITION = "wrong_partition"
@@ -42,7 +42,7 @@ class FoldedEvents:
     """A round, folded: dead letters and deltas to produce, then partitions to write."""
 
     records: list[Record]
-    writes: list[UserWrite]
+    writes: list[Write]
     accepted: int
     duplicates: int
 
@@ -118,10 +118,8 @@ class UserShell(FoldShell[FoldedEvents]):
         for user_id, owner in owners.items():
             if user_id not in self._states[owner].records:
                 missing.setdefault(owner, []).append(user_id)
-        reads = [
-            self.context.store.strings([self.context.keys.user(owner, user) for user in users])
-            for owner, users in missing.items()
-        ]
+        keys, store = self.context.keys, self.context.store
+        reads = [store.fields(keys.users(owner), users) for owner, users in missing.items()]
         for (owner, users), blobs in zip(
             missing.items(), await asyncio.gather(*reads), strict=True
         ):
@@ -150,7 +148,7 @@ class UserShell(FoldShell[FoldedEvents]):
         source: NDArray[np.int64],
         fold: UserFold,
         rejected: dict[int, int],
-    ) -> list[UserWrite]:
+    ) -> list[Write]:
         """Move the positions in memory, and return what takes Redis there."""
         users: dict[int, dict[str, bytes]] = {batch.partition: {} for batch in batches}
         for (user_id, owner), blob in zip(owners.items(), pack_users(fold.users), strict=True):
@@ -172,14 +170,9 @@ class UserShell(FoldShell[FoldedEvents]):
             )
             watermark = max(position.get("watermark_ts_ms", 0), int(newest[partition]))
             position["watermark_ts_ms"] = watermark
-            writes.append(
-                UserWrite(
-                    self._move_of(partition, state.next, position),
-                    keys.user(partition, ""),
-                    packed,
-                    self.context.settings.user_ttl_s,
-                )
-            )
+            move = self._move_of(partition, state.next, position)
+            changes = Changes(keys.users(partition), packed)
+            writes.append(Write(move, [changes], {"users": list(packed)}))
             state.position = position
             state.records.update(packed)
         return writes
@@ -187,7 +180,7 @@ class UserShell(FoldShell[FoldedEvents]):
     async def _write(self, folded: FoldedEvents) -> None:
         await self._deliver(folded.records)
         with APPLY_DURATION.labels(self.name).time():
-            await self.context.store.apply_users(folded.writes)
+            await self.context.store.apply(folded.writes)
         EVENTS_APPLIED.labels(self.name).inc(folded.accepted)
         EVENTS_DUPLICATE.labels("event_id").inc(folded.duplicates)
 

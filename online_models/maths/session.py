@@ -47,3 +47,27 @@ def session_embedding(
     norm = np.sqrt(norm)
     scale = np.where(norm > 1e-6, norm, np.inf).astype(np.float32)
     return np.asarray(total / scale[:, None])
+
+
+def quantized(directions: NDArray[np.float32]) -> NDArray[np.int8]:
+    """Return directions in a byte per axis, (n, d); zero stays zero.
+
+    The largest axis of each becomes 127, so the angle is off by less than half a degree.
+
+    >>> quantized(np.array([[0.6, -0.8], [0.0, 0.0]], np.float32)).tolist()
+    [[95, -127], [0, 0]]
+    """
+    largest = np.abs(directions).max(axis=1, initial=0)
+    scale = np.where(largest > 0, 127 / np.maximum(largest, 1e-30), 0).astype(np.float32)
+    return np.rint(directions * scale[:, None]).astype(np.int8)
+
+
+def direction(quantized_axes: NDArray[np.int8]) -> NDArray[np.float32]:
+    """Return the unit vector of a quantized direction, (d,); zero for zero.
+
+    >>> direction(np.array([95, -127], np.int8)).round(2).tolist()
+    [0.6000000238418579, -0.800000011920929]
+    """
+    axes = quantized_axes.astype(np.float32)
+    norm = np.sqrt(axes @ axes)
+    return axes / norm if norm > 0 else axes

@@ -28,6 +28,7 @@ from msgspec import Meta, Struct
 from freshet.core.errors import RequestError, ServiceError
 from freshet.core.events.schema import Identifier
 from freshet.core.metrics import FEED_CONNECTIONS, FEED_PUSHES
+from freshet.core.state.records import interactions
 from serving.answer import MAX_K, Answer, Query
 from serving.http.recommendations import answer
 from serving.http.services import Services
@@ -155,7 +156,7 @@ async def _interactions(services: Services, user_id: str) -> int:
         user = await services.state.users.get(user_id)
     except ServiceError:
         return 0
-    return int(user.record["interactions"])
+    return int(interactions(user.record))
 
 
 async def _until_left(socket: AnySocket) -> None:

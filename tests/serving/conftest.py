@@ -23,6 +23,9 @@ from freshet.core.settings import Settings
 from freshet.core.state.records import (
     COVISIT_DTYPE,
     RECENT_EVENT_IDS,
+    applied_events,
+    history_codes,
+    interactions,
     unpack_items,
     unpack_users,
 )
@@ -72,15 +75,17 @@ class MemoryUsers:
         if user_id not in self.records:
             self.records[user_id] = unpack_users([None])[0]
         user = self.records[user_id]
-        user["recent_events"][int(user["applied"]) % RECENT_EVENT_IDS] = event_hash(event_id)
-        user["last_event"] = event_hash(event_id)
-        user["applied"] += 1
+        user["recent_events"][int(applied_events(user)) % RECENT_EVENT_IDS] = event_hash(event_id)
         user["last_ts_ms"] = ts_ms or NOW_MS
         if kind != "impression":
-            slot = int(user["interactions"]) % len(user["history"])
+            slot = int(interactions(user)) % len(user["history"])
+            ts_s = max(int(user["last_ts_ms"]) // 1000, int(user["history_ts_s"]))
+            gap_s = ts_s - int(user["history_ts_s"] or ts_s)
             (item,) = item_hashes([item_id])
-            user["history"][slot] = (item, int(user["last_ts_ms"]) // 1000, TYPE_CODES[kind])
-            user["interactions"] += 1
+            (code,) = history_codes(np.array([TYPE_CODES[kind]]), np.array([gap_s]))
+            user["history"][slot] = (item, code)
+            user["history_ts_s"] = ts_s
+        user["type_counts"][TYPE_CODES[kind]] += 1
 
 
 @dataclass

@@ -56,7 +56,7 @@ async def test_the_session_is_the_decayed_mean_of_the_last_items(
     )
     slow /= np.linalg.norm(slow)
     found = session_vector(profile, live.current, HALF_LIFE_S)
-    np.testing.assert_allclose(found, slow, atol=1e-5)
+    np.testing.assert_allclose(found, slow, atol=1e-3)  # times are kept within 0.4 %
 
 
 async def test_the_stored_session_is_taken_if_this_bundle_made_it(
@@ -65,7 +65,7 @@ async def test_the_stored_session_is_taken_if_this_bundle_made_it(
     """Another bundle's speaks another language."""
     users.act("ann", "item-1")
     record = (await users.get("ann")).record
-    record["embedding"] = np.eye(64, dtype=np.float16)[5]
+    record["embedding"] = 127 * np.eye(64, dtype=np.int8)[5]
     record["model_tag"] = live.current.bundle.tag
     profile = meet(UserState(record), table, live.current)
     assert session_vector(profile, live.current, HALF_LIFE_S)[5] == 1

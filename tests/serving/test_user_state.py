@@ -13,8 +13,14 @@ from redis.backoff import NoBackoff
 from freshet.core.errors import ServiceError
 from freshet.core.events.codec import event_hash
 from freshet.core.events.partition import partition_of
+from freshet.core.events.schema import CLICK
 from freshet.core.state.keys import Keys
-from freshet.core.state.records import pack_users, unpack_users
+from freshet.core.state.records import (
+    RECENT_EVENT_IDS,
+    applied_events,
+    pack_users,
+    unpack_users,
+)
 from serving import user_state
 from serving.user_state import RedisUserStates, cold_user
 
@@ -29,9 +35,9 @@ def _client(url: str) -> redis.asyncio.Redis:
 
 async def _write(client: redis.asyncio.Redis, user_id: str, applied: int) -> None:
     users = unpack_users([None])
-    users["applied"] = users["interactions"] = applied
-    users["recent_events"][0, (applied - 1) % 32] = event_hash(f"e{applied}")
-    await client.set(KEYS.user(partition_of(user_id, 4), user_id), pack_users(users)[0])
+    users["type_counts"][0, CLICK] = applied
+    users["recent_events"][0, (applied - 1) % RECENT_EVENT_IDS] = event_hash(f"e{applied}")
+    await client.hset(KEYS.users(partition_of(user_id, 4)), user_id, pack_users(users)[0])
 
 
 def test_a_cold_user_holds_nothing() -> None:
@@ -46,13 +52,13 @@ def test_a_cold_user_holds_nothing() -> None:
 def test_a_user_holds_its_recent_events(applied: int, segment: int) -> None:
     """Those in the ring, wherever its head stands."""
     users = unpack_users([None])
-    users["applied"] = users["interactions"] = applied
+    users["type_counts"][0, CLICK] = applied
     for number in range(1, applied + 1):
-        users["recent_events"][0, (number - 1) % 32] = event_hash(f"e{number}")
+        users["recent_events"][0, (number - 1) % RECENT_EVENT_IDS] = event_hash(f"e{number}")
     user = user_state.UserState(users[0])
     assert user.segment == segment
     assert user.holds(f"e{applied}")
-    assert user.holds("e1") == (applied <= 32)
+    assert user.holds("e1") == (applied <= RECENT_EVENT_IDS)
     assert not user.holds("another")
 
 
@@ -64,7 +70,7 @@ async def test_a_user_is_read_from_its_partition(redis_server: Any) -> None:
         assert states.remembered("ann") is None
         assert not (await states.get("nobody")).known
         await _write(client, "ann", 3)
-        assert int((await states.get("ann")).record["applied"]) == 3
+        assert applied_events((await states.get("ann")).record) == 3
         remembered = states.remembered("ann")
         assert remembered is not None
         assert np.array_equal(remembered.record, (await states.get("ann")).record)

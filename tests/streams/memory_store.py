@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from freshet.core.errors import PositionError
-from streams.store import NO_POSITION, FieldWrite, Move, Position, UserWrite
+from streams.store import NO_POSITION, Move, Position, Write
 
 
 class MemoryStore:
@@ -14,27 +14,16 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.positions: dict[str, Position] = {}
-        self.values: dict[str, bytes] = {}
         self.hashes: dict[str, dict[str, bytes]] = {}
         self.changes: list[tuple[str, dict[str, list[Any]]]] = []
 
     async def position(self, key: str) -> Position:
         return dict(self.positions.get(key, {}))
 
-    async def strings(self, keys: Sequence[str]) -> list[bytes | None]:
-        return [self.values.get(key) for key in keys]
-
     async def fields(self, key: str, names: Sequence[str]) -> list[bytes | None]:
         return [self.hashes.get(key, {}).get(name) for name in names]
 
-    async def apply_users(self, writes: Sequence[UserWrite]) -> None:
-        for write in writes:
-            self._move(write.move)
-            self.values |= {write.prefix + name: blob for name, blob in write.users.items()}
-            if write.users:
-                self.changes.append((write.move.changes_key, {"users": list(write.users)}))
-
-    async def apply_fields(self, writes: Sequence[FieldWrite]) -> None:
+    async def apply(self, writes: Sequence[Write]) -> None:
         for write in writes:
             self._move(write.move)
             for changes in write.hashes:

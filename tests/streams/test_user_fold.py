@@ -11,10 +11,14 @@ from freshet.core.state.records import (
     HISTORY_LENGTH,
     RECENT_EVENT_IDS,
     Records,
+    applied_events,
     history_newest_first,
+    interactions,
+    last_event,
     pack_users,
     unpack_users,
 )
+from online_models.maths.session import direction
 from streams.user_fold import VISIT_LOOKBACK, UserEvents, UserFoldOptions, fold_users
 
 OPTIONS = UserFoldOptions(covisit_distance=2, session_half_life_s=600)
@@ -102,12 +106,12 @@ def test_every_event_counts_once(log: list[Row]) -> None:
         mine = [(offset, row) for offset, row in kept if row[0] == user]
         counts = [sum(row[1] == code for _, row in mine) for code in range(len(EVENT_TYPES))]
         assert users[user]["type_counts"].tolist() == counts
-        assert users[user]["applied"] == len(mine)
+        assert applied_events(users[user]) == len(mine)
         past = [row[2] for _, row in mine if INTERACTION[row[1]]]
         newest = history_newest_first(users[user])["item"].tolist()
         assert newest == past[::-1][:HISTORY_LENGTH]
         if mine:
-            assert users[user]["last_event"] == mine[-1][1][3]
+            assert last_event(users[user]) == mine[-1][1][3]
 
 
 @settings(max_examples=150)
@@ -132,8 +136,8 @@ def test_transitions_are_those_of_the_slow_twin(log: list[Row]) -> None:
 def test_an_impression_counts_but_is_no_history() -> None:
     """It would push out what the user did."""
     users, activity, covisits = fold_log([(0, TYPE_CODES["impression"], 3, 1)])
-    assert users[0]["applied"] == 1
-    assert users[0]["interactions"] == 0
+    assert applied_events(users[0]) == 1
+    assert interactions(users[0]) == 0
     assert len(activity) == 1
     assert covisits == []
 
@@ -141,8 +145,8 @@ def test_an_impression_counts_but_is_no_history() -> None:
 def test_a_click_turns_the_embedding_towards_the_item() -> None:
     """And the record says by which bundle."""
     users, _, _ = fold_log([(0, TYPE_CODES["click"], 3, 1)])
-    direction = vectors(np.array([3], np.uint32))[0]
-    cosine = users[0]["embedding"].astype(float) @ direction / np.linalg.norm(direction)
+    item = vectors(np.array([3], np.uint32))[0]
+    cosine = direction(users[0]["embedding"]) @ item / np.linalg.norm(item)
     assert cosine > 0.999
     assert users[0]["model_tag"] == 7
 

@@ -55,7 +55,7 @@ async def started(context: FoldContext, tmp_path: Path) -> UserShell:
 
 def clicks(context: FoldContext) -> int:
     store: Any = context.store
-    users = unpack_users(list(store.values.values()))
+    users = unpack_users([blob for each in store.hashes.values() for blob in each.values()])
     return int(users["type_counts"].sum())
 
 
@@ -92,7 +92,7 @@ async def test_a_round_keeps_its_partitions_apart(context: FoldContext, tmp_path
         assert position["next"] == partition + 2
         assert position["watermark_ts_ms"] == NOW_MS - 1000 + 11 * partition
     store: Any = context.store
-    assert len(store.values) == PARTITIONS
+    assert len(store.hashes) == PARTITIONS
     assert clicks(context) == 1 + 2 + 3 + 4
 
 
@@ -214,13 +214,13 @@ async def test_a_cache_is_emptied_only_when_redis_has_what_it_held(
     """A round is folded while the one before is written: it must not read what was before."""
     monkeypatch.setattr("streams.partition_state.CACHED_RECORDS", 0)
     store: Any = context.store
-    write, go = store.apply_users, asyncio.Event()
+    write, go = store.apply, asyncio.Event()
 
     async def slow_write(writes: Any) -> None:
         await go.wait()
         await write(writes)
 
-    store.apply_users = slow_write
+    store.apply = slow_write
     shell = await started(context, tmp_path)
     rounds = [asyncio.create_task(shell.apply([batch([event(3 * n)], start=n)])) for n in range(4)]
     for _ in range(20):

@@ -23,6 +23,8 @@ ABSURD_TIME: Final = "absurd_time"
 INVALID: Final = "invalid"
 REJECT_REASONS: Final = (EMPTY, TOO_LARGE, UNDECODABLE, UNKNOWN_TYPE, ABSURD_TIME, INVALID)
 
+EVENT_HASH_BITS: Final = 40
+
 _EVENT_DECODER = msgspec.json.Decoder(Event)
 _ITEM_DECODER = msgspec.json.Decoder(Item)
 _ENCODER = msgspec.json.Encoder()
@@ -41,12 +43,14 @@ def encode(value: Event | Item) -> bytes:
 
 
 def event_hash(event_id: str) -> int:
-    """Return the 64-bit hash by which the state remembers an event; never 0, which means none.
+    """Return the hash by which the state remembers an event; never 0, which means none.
 
-    >>> f"{event_hash('e1'):016x}"
-    '1f7e24023b50eaef'
+    It has `EVENT_HASH_BITS`, so that a user's record stays small.
+
+    >>> f"{event_hash('e1'):010x}"
+    '1f7e24023b'
     """
-    return xxhash.xxh3_64_intdigest(event_id.encode()) or 1
+    return xxhash.xxh3_64_intdigest(event_id.encode()) >> (64 - EVENT_HASH_BITS) or 1
 
 
 def decode_event(raw: bytes | None, record_ts_ms: int) -> Event:

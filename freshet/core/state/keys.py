@@ -7,7 +7,7 @@ also on Redis Cluster. No command enumerates keys: what must be enumerated is a 
 | key                        | type   | lifetime   | bound                      | holds |
 |----------------------------|--------|------------|----------------------------|-------|
 | ns:{u<p>}:position         | HASH   | for ever   | 8 fields                   | next offset of `events`, totals |
-| ns:{u<p>}:user:<user id>   | STRING | `user_ttl` | `USER_DTYPE.itemsize` each | packed user record |
+| ns:{u<p>}:users            | HASH   | `user_ttl` each | one field per user, 471 B each | packed user records; the field is the user id |
 | ns:{u<p>}:changes          | STREAM | for ever   | `CHANGES_KEPT` entries     | ids of the users a batch changed |
 | ns:{i<p>}:position         | HASH   | for ever   | 8 + one per source         | next offsets of `item-deltas`, of its sources |
 | ns:{i<p>}:items            | HASH   | for ever   | one field per item acted on | packed item records |
@@ -40,9 +40,9 @@ class Keys:
         """Position of the user fold."""
         return f"{self.namespace}:{{u{partition}}}:position"
 
-    def user(self, partition: int, user_id: str) -> str:
-        """Record of one user."""
-        return f"{self.namespace}:{{u{partition}}}:user:{user_id}"
+    def users(self, partition: int) -> str:
+        """Records of all users of the partition."""
+        return f"{self.namespace}:{{u{partition}}}:users"
 
     def user_changes(self, partition: int) -> str:
         """Users that changed, batch by batch."""

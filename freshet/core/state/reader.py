@@ -1,7 +1,7 @@
 """Reads the state back: one user, all items, positions, and the hash of the whole.
 
-For commands, audits and tests; serving follows the changes instead. This is the one place that
-enumerates user keys, which takes a while on a large installation.
+For commands, audits and tests; serving follows the changes instead. To read all users takes a while
+on a large installation.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class StateReader:
     def user(self, user_id: str) -> np.void | None:
         """Return the record of a user, one of `USER_DTYPE`, or None when there is none."""
         partition = partition_of(user_id, self._partitions)
-        blob = self._client.get(self._keys.user(partition, user_id))
+        blob = self._client.hget(self._keys.users(partition), user_id)
         return None if blob is None else unpack_users([blob])[0]
 
     def item(self, item_id: str) -> np.void | None:
@@ -51,7 +51,7 @@ class StateReader:
     def users(self) -> tuple[list[str], Records]:
         """Return the ids and records of all users."""
         pairs = list(self._user_blobs())
-        return [user_id for user_id, _ in pairs], unpack_users([blob for _, blob in pairs])
+        return [user_id.decode() for user_id, _ in pairs], unpack_users([blob for _, blob in pairs])
 
     def items(self) -> tuple[list[str], Records]:
         """Return the ids and records of all items that were acted on."""
@@ -81,7 +81,7 @@ class StateReader:
         numbers = range(self._partitions)
         keys = self._keys
         return {
-            "users": _digest((user_id.encode(), blob) for user_id, blob in self._user_blobs()),
+            "users": _digest(self._user_blobs()),
             "user_positions": _digest(
                 (f"{p}:{name}".encode(), str(position.get(name, 0)).encode())
                 for p, position in enumerate(self.user_positions())
@@ -108,15 +108,9 @@ class StateReader:
     def _fields(self, key: str) -> Iterator[tuple[bytes, bytes]]:
         yield from self._client.hscan_iter(key, count=1000)
 
-    def _user_blobs(self) -> Iterator[tuple[str, bytes]]:
+    def _user_blobs(self) -> Iterator[tuple[bytes, bytes]]:
         for partition in range(self._partitions):
-            prefix = self._keys.user(partition, "")
-            found = list(self._client.scan_iter(f"{prefix}*", count=5000))
-            for start in range(0, len(found), 1000):
-                chunk = found[start : start + 1000]
-                for key, blob in zip(chunk, self._client.mget(chunk), strict=True):
-                    if blob is not None:
-                        yield key.decode().removeprefix(prefix), blob
+            yield from self._fields(self._keys.users(partition))
 
 
 def state_digest(client: redis.Redis, namespace: str, partitions: int) -> dict[str, str]:

@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from freshet.core.events.partition import partition_of
+from freshet.core.events.schema import CLICK
 from freshet.core.state.keys import Keys
 from freshet.core.state.reader import SECTIONS, StateReader, state_digest, state_hash
 from freshet.core.state.records import (
@@ -28,8 +29,8 @@ KEYS = Keys("n")
 def client(redis_server: RedisServer) -> redis.Redis:
     client = redis.Redis.from_url(redis_server.url)
     user, item = unpack_users([None]), unpack_items([None])
-    user["applied"], item["clicks"] = 3, 2
-    client.set(KEYS.user(partition_of("ann", PARTITIONS), "ann"), pack_users(user)[0])
+    user["type_counts"][0, CLICK], item["clicks"] = 3, 2
+    client.hset(KEYS.users(partition_of("ann", PARTITIONS)), "ann", pack_users(user)[0])
     client.hset(KEYS.items(partition_of("cup", PARTITIONS)), "cup", pack_items(item)[0])
     client.hset(KEYS.covisits(0), "77", transitions(range(3)))
     client.hset(KEYS.user_position(0), mapping={"next": 5, "applied": 3})
@@ -50,7 +51,7 @@ def test_records_are_read_back(client: redis.Redis) -> None:
     user, item = reader.user("ann"), reader.item("cup")
     assert user is not None
     assert item is not None
-    assert user["applied"] == 3
+    assert user["type_counts"][CLICK] == 3
     assert item["clicks"].tolist() == [2, 2, 2, 2]
     assert reader.user("bob") is None
     assert reader.item("mug") is None
@@ -82,18 +83,16 @@ def test_one_difference_changes_one_section(
 
 
 def test_a_changed_user_changes_the_hash(client: redis.Redis) -> None:
-    """Users stand under keys of their own."""
+    """Also one that has done nothing."""
     before = state_digest(client, "n", PARTITIONS)["users"]
-    client.set(
-        KEYS.user(partition_of("bob", PARTITIONS), "bob"), pack_users(unpack_users([None]))[0]
-    )
+    partition = partition_of("bob", PARTITIONS)
+    client.hset(KEYS.users(partition), "bob", pack_users(unpack_users([None]))[0])
     assert state_digest(client, "n", PARTITIONS)["users"] != before
 
 
 def test_what_depends_on_the_batches_does_not_count(client: redis.Redis) -> None:
-    """Lifetimes, the changes streams, offsets and repeats of deltas, the order in a sample."""
+    """The changes streams, offsets and repeats of deltas, the order in a sample."""
     before = state_hash(client, "n", PARTITIONS)
-    client.expire(KEYS.user(partition_of("ann", PARTITIONS), "ann"), 600)
     client.xadd(KEYS.item_changes(0), {"items": b""})
     client.hset(KEYS.item_position(0), mapping={"next": 99, "duplicates": 7})
     client.hset(KEYS.covisits(0), "77", transitions([2, 0, 1]))

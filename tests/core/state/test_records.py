@@ -5,6 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freshet.core.events.codec import EVENT_HASH_BITS
+from freshet.core.events.schema import CLICK
+from freshet.core.state import records
 from freshet.core.state.records import (
     HISTORY_LENGTH,
     ITEM_DTYPE,
@@ -18,24 +21,29 @@ from freshet.core.state.records import (
 )
 
 
-@given(st.lists(st.integers(0, 120), max_size=8), st.integers(0, 2**32))
-def test_users_survive_packing(interactions: list[int], seed: int) -> None:
-    """Everything up to the last used slot of the history comes back."""
+@given(
+    st.lists(st.integers(0, 300), max_size=8),
+    st.sampled_from([1, 5, 256, 300, 2**32 - 1]),
+    st.integers(0, 2**32),
+)
+def test_users_survive_packing(interactions: list[int], counts: int, seed: int) -> None:
+    """Everything up to the last used slot of the history comes back, wide counters too."""
     rng = np.random.default_rng(seed)
     noise = rng.integers(0, 256, (len(interactions), USER_DTYPE.itemsize), np.uint8)
     users = noise.view(USER_DTYPE).reshape(-1).copy()
-    users["layout"] = 1
-    users["interactions"] = interactions
-    for user in users:
-        user["history"][min(int(user["interactions"]), HISTORY_LENGTH) :] = 0
+    users["recent_events"] >>= np.uint64(64 - EVENT_HASH_BITS)
+    users["type_counts"] %= np.uint32(counts)
+    users["type_counts"][:, CLICK] = interactions
+    used = np.minimum(records.interactions(users), HISTORY_LENGTH)
+    users["history"][np.arange(HISTORY_LENGTH) >= used[:, None]] = 0
     assert unpack_users(pack_users(users)).tobytes() == users.tobytes()
 
 
 def test_a_new_user_is_small_and_empty() -> None:
     """None unpacks to zeros, and packs to a record without a history."""
     users = unpack_users([None])
-    assert users["applied"].tolist() == [0]
-    assert len(pack_users(users)[0]) < USER_DTYPE.itemsize / 1.5
+    assert records.applied_events(users).tolist() == [0]
+    assert len(pack_users(users)[0]) < USER_DTYPE.itemsize / 3
 
 
 def test_items_survive_packing() -> None:
@@ -50,10 +58,13 @@ def test_items_survive_packing() -> None:
 
 def test_another_layout_is_refused() -> None:
     """State of another version is never read as if it were ours."""
-    users = unpack_users([None])
-    users["layout"] = 9
+    blob = pack_users(unpack_users([None]))[0]
     with pytest.raises(ValueError, match="layout"):
-        unpack_users(pack_users(users))
+        unpack_users([b"\x01" + blob[1:]])
+    items = unpack_items([None])
+    items["layout"] = 1
+    with pytest.raises(ValueError, match="layout"):
+        unpack_items(pack_items(items))
 
 
 def test_history_is_read_newest_first() -> None:
@@ -61,10 +72,25 @@ def test_history_is_read_newest_first() -> None:
     user = unpack_users([None])[0]
     assert len(history_newest_first(user)) == 0
     for number in range(HISTORY_LENGTH + 3):
-        user["history"]["item"][number % HISTORY_LENGTH] = number
-        user["interactions"] = number + 1
-    found = history_newest_first(user)["item"].tolist()
-    assert found == list(range(HISTORY_LENGTH + 2, 2, -1))
+        code = records.history_codes(np.array([CLICK]), np.array([10]))[0]
+        user["history"][number % HISTORY_LENGTH] = (number, code)
+        user["type_counts"][CLICK] = number + 1
+    user["history_ts_s"] = 10_000
+    found = history_newest_first(user)
+    assert found["item"].tolist() == list(range(HISTORY_LENGTH + 2, 2, -1))
+    assert found["ts_s"].tolist() == [10_000 - 10 * back for back in range(HISTORY_LENGTH)]
+    assert set(found["type"].tolist()) == {CLICK}
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=50))
+def test_gaps_are_kept_closely_and_in_order(gaps_s: list[int]) -> None:
+    """Exact up to 255 s, within 0.4 % above, and a longer gap never looks shorter."""
+    gaps = np.sort(np.array(gaps_s))
+    codes = records.history_codes(np.full(len(gaps), 15), gaps)
+    found = records._GAPS_S[codes & 0xFFF]
+    assert (codes >> 12 == 15).all()
+    assert (np.diff(found) >= 0).all()
+    assert (np.abs(found - gaps) <= np.where(gaps < 256, 0, gaps * 0.004)).all()
 
 
 def test_segments_grow_with_experience() -> None:

@@ -18,7 +18,7 @@ def test_an_answer_says_what_it_is(client: Any, users: Any, live: Any) -> None:
     assert body["user"] == "ann"
     assert body["model_version"] == live.version
     assert body["as_of"]["applied"] == 1
-    assert len(body["as_of"]["event"]) == 16
+    assert len(body["as_of"]["event"]) == 10
     assert (body["quality"], body["degraded"]) == ("full", [])
     assert body["policy"] == "rank-mmr0.3-thompson2"
     assert body["consistent"] is None
