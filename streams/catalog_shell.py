@@ -25,7 +25,7 @@ class FoldedCatalog:
     applied: int
 
 
-class CatalogShell(FoldShell[FoldedCatalog]):
+class CatalogShell(FoldShell[FoldedCatalog, tuple[()]]):
     """Keeps the last value of every item id of `catalog`; a tombstone deletes."""
 
     name = "catalog"
@@ -38,6 +38,9 @@ class CatalogShell(FoldShell[FoldedCatalog]):
     def position_key(self, partition: int) -> str:
         """Return the HASH that holds the position."""
         return self.context.keys.catalog_position(partition)
+
+    def _new_cache(self) -> tuple[()]:
+        return ()  # entries are replaced whole, so none is ever read
 
     async def _fold(self, batches: Sequence[RecordBatch]) -> FoldedCatalog:
         letters: list[Record] = []
@@ -70,11 +73,9 @@ class CatalogShell(FoldShell[FoldedCatalog]):
     ) -> Write:
         """Return what one script call will write; an entry of None deletes."""
         keys = self.context.keys
-        changes = Changes(
-            keys.catalog(partition),
-            {item_id: value for item_id, value in entries.items() if value is not None},
-            [item_id for item_id, value in entries.items() if value is None],
-        )
+        put = {item_id: value for item_id, value in entries.items() if value is not None}
+        gone = [item_id for item_id, value in entries.items() if value is None]
+        changes = Changes(keys.catalog(partition), list(put), list(put.values()), gone)
         move = Move(self.position_key(partition), keys.item_changes(partition), expected, position)
         return Write(move, [changes], {"catalog": list(entries)})
 

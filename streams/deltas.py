@@ -7,6 +7,7 @@ rows of offsets that it has passed for that source.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -48,11 +49,16 @@ class ItemDeltas(msgspec.Struct, array_like=True, frozen=True):
     """
 
     item_ids: list[str]
+    items: bytes
     activity: bytes
     covisits: bytes
 
+    def item_rows(self) -> NDArray[np.uint32]:
+        """Return (n,): activity row j is about `item_ids[item_rows()[j]]`."""
+        return np.frombuffer(self.items, np.uint32)
+
     def activity_rows(self) -> NDArray[Any]:
-        """Return (n,) of `ACTIVITY_DTYPE`; row j is about `item_ids[j]`."""
+        """Return (n,) of `ACTIVITY_DTYPE`."""
         return np.frombuffer(self.activity, ACTIVITY_DTYPE)
 
     def covisit_rows(self) -> NDArray[Any]:
@@ -65,8 +71,9 @@ _DECODER = msgspec.msgpack.Decoder(ItemDeltas)
 
 
 def encode_deltas(
-    item_ids: list[str],
-    item_hashes: NDArray[np.uint32],
+    names: Sequence[str],
+    items: NDArray[np.int64],
+    hashes: NDArray[np.uint32],
     activity: NDArray[Any],
     covisits: NDArray[Any],
     partitions: int,
@@ -75,48 +82,57 @@ def encode_deltas(
     """Return the messages of one round: (item partition, packed deltas), to be sent in order.
 
     Args:
-        item_ids: (n,) item of each activity row.
-        item_hashes: (n,) their hashes.
+        names: of items.
+        items: (n,) index in `names` of each activity row's item.
+        hashes: (n,) hashes of those items.
         activity: (n,) of `ACTIVITY_DTYPE`.
         covisits: (m,) of `COVISIT_ROW_DTYPE`.
         partitions: number of item partitions.
         most_bytes: a larger message is cut between two events.
     """
-    by_item = partition_of_hash(item_hashes, partitions)
+    by_item = partition_of_hash(hashes, partitions)
     by_previous = partition_of_hash(covisits["previous"], partitions)
     messages = []
     for partition in range(partitions):
         rows = np.flatnonzero(by_item == partition)
         transitions = covisits[by_previous == partition]
         if len(rows) or len(transitions):
-            ids = [item_ids[row] for row in rows.tolist()]
-            for raw in _pieces(ids, activity[rows], transitions, most_bytes):
-                messages.append((partition, raw))
+            pieces = _pieces(names, items[rows], activity[rows], transitions, most_bytes)
+            messages += [(partition, raw) for raw in pieces]
     return messages
 
 
 def _pieces(
-    item_ids: list[str], activity: NDArray[Any], covisits: NDArray[Any], most_bytes: int
+    names: Sequence[str],
+    items: NDArray[np.int64],
+    activity: NDArray[Any],
+    covisits: NDArray[Any],
+    most_bytes: int,
 ) -> list[bytes]:
     """Return one message, or several when it is too large: a hot item may draw a whole round.
 
     The cut goes through the events, not through the rows: all rows of an event stay together,
     because the item fold drops what comes after a source's newest offset has passed it.
     """
-    raw = _ENCODER.encode(ItemDeltas(item_ids, activity.tobytes(), covisits.tobytes()))
+    distinct, rows = np.unique(items, return_inverse=True)
+    item_ids = [names[number] for number in distinct.tolist()]
+    raw = _ENCODER.encode(
+        ItemDeltas(
+            item_ids, rows.astype(np.uint32).tobytes(), activity.tobytes(), covisits.tobytes()
+        )
+    )
     if len(raw) <= most_bytes:
         return [raw]
     events = np.unique(np.r_[_event_keys(activity), _event_keys(covisits)])
     if len(events) == 1:
         return [raw]
     middle = events[len(events) // 2]
-    messages = []
-    for first in (True, False):
-        rows = np.flatnonzero((_event_keys(activity) < middle) == first)
-        ids = [item_ids[row] for row in rows.tolist()]
-        transitions = covisits[(_event_keys(covisits) < middle) == first]
-        messages += _pieces(ids, activity[rows], transitions, most_bytes)
-    return messages
+    early, early_covisits = _event_keys(activity) < middle, _event_keys(covisits) < middle
+    return [
+        piece
+        for some, moves in ((early, early_covisits), (~early, ~early_covisits))
+        for piece in _pieces(names, items[some], activity[some], covisits[moves], most_bytes)
+    ]
 
 
 def _event_keys(rows: NDArray[Any]) -> NDArray[np.uint64]:

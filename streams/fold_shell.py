@@ -27,13 +27,15 @@ from freshet.core.metrics import (
 from freshet.core.settings import Settings
 from freshet.core.state.keys import Keys
 from streams.dead_letters import dead_letter
-from streams.partition_state import PartitionState
+from streams.partition_state import Cache, PartitionState
 from streams.record_batch import RecordBatch
 from streams.store import NO_POSITION, Store
 
 log = logging.getLogger(__name__)
 
 Folded = TypeVar("Folded")
+
+MOST_CACHED = 200_000  # records of a fold in memory; beyond it, a partition starts anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class FoldContext:
         return Topics(self.settings.namespace)
 
 
-class FoldShell(ABC, Generic[Folded]):
+class FoldShell(ABC, Generic[Folded, Cache]):
     """Reads the state that a round needs, folds, and writes state and position together.
 
     `start` is called when a partition is assigned, `apply` with each round, in order. In memory
@@ -69,7 +71,7 @@ class FoldShell(ABC, Generic[Folded]):
 
     def __init__(self, context: FoldContext) -> None:
         self.context = context
-        self._states: dict[int, PartitionState] = {}
+        self._states: dict[int, PartitionState[Cache]] = {}
         self._folding = asyncio.Lock()  # asyncio's locks are fair: rounds keep their order
         self._writing = asyncio.Lock()
         # Found once: looking a label up costs more than counting.
@@ -91,6 +93,10 @@ class FoldShell(ABC, Generic[Folded]):
         """Return the HASH that holds the position."""
 
     @abstractmethod
+    def _new_cache(self) -> Cache:
+        """Return an empty cache of records of a partition."""
+
+    @abstractmethod
     async def _fold(self, batches: Sequence[RecordBatch]) -> Folded:
         """Fold records that no one has applied before, and move the positions in memory."""
 
@@ -110,7 +116,8 @@ class FoldShell(ABC, Generic[Folded]):
         """
         async with self._folding, self._writing:
             position = await self.context.store.position(self.position_key(partition))
-            state = PartitionState(f"{self.topic}-{partition}", position, earliest)
+            name = f"{self.topic}-{partition}"
+            state = PartitionState(name, position, self._new_cache(), earliest)
             self._states[partition] = state
             if state.next == NO_POSITION:
                 return earliest
@@ -143,17 +150,19 @@ class FoldShell(ABC, Generic[Folded]):
 
     async def _trim(self, batches: Sequence[RecordBatch]) -> None:
         """Empty the caches that have grown too large."""
-        full = [state for batch in batches if (state := self._states[batch.partition]).is_full]
+        most = MOST_CACHED // self.context.partitions
+        states = [self._states[batch.partition] for batch in batches]
+        full = [state for state in states if len(state.cache) > most]
         if full:
             async with self._writing:  # what a round left there must be in Redis to be read again
                 for state in full:
-                    state.records.clear()
+                    state.cache = self._new_cache()
 
     def _unapplied(self, batch: RecordBatch) -> RecordBatch | None:
         rest = self._states[batch.partition].unapplied(batch)
         return rest if rest is not None and len(rest) else None
 
-    def _note_lost(self, state: PartitionState, earliest: int) -> None:
+    def _note_lost(self, state: PartitionState[Cache], earliest: int) -> None:
         # Only the start of the log may pass the position. It is counted, never silent.
         if state.next != NO_POSITION and earliest > state.next:
             lost = earliest - state.next

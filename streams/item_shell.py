@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from freshet.core.errors import EventError
 from freshet.core.events.codec import EMPTY, UNDECODABLE
 from freshet.core.events.producer import Record
 from freshet.core.metrics import APPLY_DURATION, EVENTS_APPLIED, EVENTS_DUPLICATE
 from freshet.core.state.keys import Keys
-from freshet.core.state.records import pack_items, unpack_items
+from freshet.core.state.records import ITEM_DTYPE, pack_items, unpack_items
 from streams.deltas import ACTIVITY_DTYPE, COVISIT_ROW_DTYPE, decode_deltas
 from streams.fold_shell import FoldShell
 from streams.item_fold import fold_covisits, fold_items
 from streams.record_batch import RecordBatch
+from streams.record_table import RecordTable, joined
 from streams.store import Changes, Move, Write
 
 SOURCE_PREFIX = "source:"
+
+
+class _Changed(NamedTuple):
+    """Fields of a HASH and what they become."""
+
+    names: list[str]
+    values: list[bytes]
+
+
+@dataclass(slots=True)
+class ItemCache:
+    """Records and transitions of one partition: of items by name, and by hash."""
+
+    items: RecordTable = field(default_factory=lambda: RecordTable(ITEM_DTYPE))
+    covisits: dict[int, bytes] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.items) + len(self.covisits)
 
 
 @dataclass(slots=True)
@@ -32,10 +51,13 @@ class _Rows:
 
     Attributes:
         passed: (partitions,) next offset of each source.
+        item_ids: of the items, message by message.
+        items: of each message, (n,) place in `item_ids` of each activity row's item.
     """
 
     passed: NDArray[np.int64]
     item_ids: list[str] = field(default_factory=list)
+    items: list[NDArray[np.int64]] = field(default_factory=list)
     activity: list[NDArray[Any]] = field(default_factory=list)
     covisits: list[NDArray[Any]] = field(default_factory=list)
     duplicates: int = 0
@@ -49,17 +71,23 @@ class _Rows:
         """
         deltas = decode_deltas(raw)
         activity, covisits = deltas.activity_rows(), deltas.covisit_rows()
+        items = deltas.item_rows().astype(np.int64)
+        if len(items) != len(activity) or items.max(initial=-1) >= len(deltas.item_ids):
+            raise ValueError(f"{len(items)} items named for {len(activity)} rows")
         fresh = activity["offset"] >= self.passed[activity["source"]]
         fresh_covisits = covisits["offset"] >= self.passed[covisits["source"]]
-        ids = deltas.item_ids
-        if not fresh.all():
-            ids = [item_id for item_id, is_fresh in zip(ids, fresh, strict=True) if is_fresh]
         for rows in (activity, covisits):
             np.maximum.at(self.passed, rows["source"], rows["offset"] + 1)
-        self.duplicates += len(fresh) - len(ids)
-        self.item_ids += ids
+        self.duplicates += len(fresh) - int(fresh.sum())
+        self.items.append(items[fresh] + len(self.item_ids))
+        self.item_ids += deltas.item_ids
         self.activity.append(activity[fresh])
         self.covisits.append(covisits[fresh_covisits])
+
+    @property
+    def applied(self) -> int:
+        """How many events they are."""
+        return sum(map(len, self.activity))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +100,7 @@ class FoldedDeltas:
     duplicates: int
 
 
-class ItemShell(FoldShell[FoldedDeltas]):
+class ItemShell(FoldShell[FoldedDeltas, ItemCache]):
     """Folds `item-deltas` into the item records and the transitions."""
 
     name = "items"
@@ -85,6 +113,9 @@ class ItemShell(FoldShell[FoldedDeltas]):
     def position_key(self, partition: int) -> str:
         """Return the HASH that holds the position."""
         return self.context.keys.item_position(partition)
+
+    def _new_cache(self) -> ItemCache:
+        return ItemCache()
 
     async def _fold(self, batches: Sequence[RecordBatch]) -> FoldedDeltas:
         letters: list[Record] = []
@@ -103,7 +134,7 @@ class ItemShell(FoldShell[FoldedDeltas]):
             state = self._states[partition]
             position = state.moved(
                 batch.end,
-                applied=len(found_rows.item_ids),
+                applied=found_rows.applied,
                 duplicates=found_rows.duplicates,
                 rejected=rejected[partition],
             )
@@ -114,7 +145,7 @@ class ItemShell(FoldShell[FoldedDeltas]):
             )
             writes.append(_write_of(keys, partition, move, items[partition], covisits[partition]))
             state.position = position
-        applied = sum(len(each.item_ids) for each in rows.values())
+        applied = sum(each.applied for each in rows.values())
         return FoldedDeltas(letters, writes, applied, sum(r.duplicates for r in rows.values()))
 
     def _passed(self, partition: int) -> NDArray[np.int64]:
@@ -132,57 +163,68 @@ class ItemShell(FoldShell[FoldedDeltas]):
                 letters.append(self._dead_letter(batch, index, EventError(reason, str(error))))
         return letters
 
-    async def _fold_items(self, rows: dict[int, _Rows]) -> dict[int, dict[str, bytes]]:
+    async def _fold_items(self, rows: dict[int, _Rows]) -> dict[int, _Changed]:
         """Return the new item records of each partition."""
-        owners = {item_id: p for p, each in rows.items() for item_id in each.item_ids}
-        row_of = {item_id: row for row, item_id in enumerate(owners)}
-        before = await self._load(self.context.keys.items, owners)
-        item = [row_of[item_id] for each in rows.values() for item_id in each.item_ids]
-        parts = [part for each in rows.values() for part in each.activity]
-        activity = np.concatenate(parts or [np.empty(0, ACTIVITY_DTYPE)])
-        after = fold_items(unpack_items(before), np.array(item, np.int64), activity)
-        changed: dict[int, dict[str, bytes]] = {partition: {} for partition in rows}
-        for (item_id, owner), blob in zip(owners.items(), pack_items(after), strict=True):
-            changed[owner][item_id] = self._states[owner].records[item_id] = blob
+        await asyncio.gather(*[self._load_items(p, each.item_ids) for p, each in rows.items()])
+        owners: list[tuple[RecordTable, NDArray[np.int64]]] = []
+        items, before, count = [], [], 0
+        for partition, each in rows.items():
+            table = self._states[partition].cache.items
+            of_row = table.rows(each.item_ids)[_joined(each.items, np.int64)]
+            distinct, inverse = np.unique(of_row, return_inverse=True)
+            owners.append((table, distinct))
+            items.append(inverse + count)
+            before.append(table.take(distinct))
+            count += len(distinct)
+        activity = _joined(
+            [part for each in rows.values() for part in each.activity], ACTIVITY_DTYPE
+        )
+        after = fold_items(joined(before), np.concatenate(items), activity)
+        packed, changed, start = pack_items(after), {}, 0
+        for partition, (table, distinct) in zip(rows, owners, strict=True):
+            end = start + len(distinct)
+            table.put(distinct, after[start:end])
+            changed[partition] = _Changed(table.names_of(distinct), packed[start:end])
+            start = end
         return changed
 
-    async def _fold_covisits(self, rows: dict[int, _Rows]) -> dict[int, dict[str, bytes]]:
+    async def _load_items(self, partition: int, item_ids: list[str]) -> None:
+        table = self._states[partition].cache.items
+        missing = table.unknown(item_ids)
+        if missing:
+            key = self.context.keys.items(partition)
+            table.add(missing, unpack_items(await self.context.store.fields(key, missing)))
+
+    async def _fold_covisits(self, rows: dict[int, _Rows]) -> dict[int, _Changed]:
         """Return the new transitions of each partition, by the decimal hash of the item."""
-        changed: dict[int, dict[str, bytes]] = {partition: {} for partition in rows}
-        merged = {p: np.concatenate(each.covisits) for p, each in rows.items() if each.covisits}
-        owners = {item: p for p, each in merged.items() for item in each["previous"].tolist()}
-        if not owners:
-            return changed
-        row_of = {item: row for row, item in enumerate(owners)}
-        loaded = await self._load(self.context.keys.covisits, owners)
-        before = [blob or b"" for blob in loaded]
-        transitions = np.concatenate(list(merged.values()) or [np.empty(0, COVISIT_ROW_DTYPE)])
-        item_rows = np.array([row_of[item] for item in transitions["previous"].tolist()], np.int64)
+        merged = {p: _joined(each.covisits, COVISIT_ROW_DTYPE) for p, each in rows.items()}
+        owners = {p: np.unique(each["previous"]).tolist() for p, each in merged.items()}
+        await asyncio.gather(*[self._load_covisits(p, items) for p, items in owners.items()])
+        before = [self._states[p].cache.covisits[item] for p in owners for item in owners[p]]
+        places, count = [], 0
+        for partition, each in merged.items():
+            places.append(np.searchsorted(owners[partition], each["previous"]) + count)
+            count += len(owners[partition])
         half_life_s = self.context.settings.covisit_half_life_s
-        after = fold_covisits(before, item_rows, transitions, half_life_s)
-        for (item, owner), old, new in zip(owners.items(), before, after, strict=True):
-            if new is not old:
-                changed[owner][str(item)] = self._states[owner].records[item] = new
+        transitions = np.concatenate(list(merged.values()))
+        after = fold_covisits(before, np.concatenate(places), transitions, half_life_s)
+        changed, start = {}, 0
+        for partition, items in owners.items():
+            end = start + len(items)
+            both = zip(items, before[start:end], after[start:end], strict=True)
+            new = {item: sample for item, old, sample in both if sample is not old}
+            self._states[partition].cache.covisits.update(new)
+            changed[partition] = _Changed(list(map(str, new)), list(new.values()))
+            start = end
         return changed
 
-    async def _load(
-        self, key_of: Callable[[int], str], owners: Mapping[Any, int]
-    ) -> list[bytes | None]:
-        """Return the records of items, reading those that are not cached."""
-        missing: dict[int, list[Any]] = {}
-        for name, owner in owners.items():
-            if name not in self._states[owner].records:
-                missing.setdefault(owner, []).append(name)
-        reads = [
-            self.context.store.fields(key_of(owner), [str(name) for name in names])
-            for owner, names in missing.items()
-        ]
-        for (owner, names), blobs in zip(
-            missing.items(), await asyncio.gather(*reads), strict=True
-        ):
-            found = {name: blob for name, blob in zip(names, blobs, strict=True) if blob}
-            self._states[owner].records.update(found)
-        return [self._states[owner].records.get(name) for name, owner in owners.items()]
+    async def _load_covisits(self, partition: int, items: list[int]) -> None:
+        cached = self._states[partition].cache.covisits
+        missing = [item for item in items if item not in cached]
+        if missing:
+            key = self.context.keys.covisits(partition)
+            found = await self.context.store.fields(key, list(map(str, missing)))
+            cached.update(zip(missing, [sample or b"" for sample in found], strict=True))
 
     async def _write(self, folded: FoldedDeltas) -> None:
         await self._deliver(folded.letters)
@@ -192,14 +234,16 @@ class ItemShell(FoldShell[FoldedDeltas]):
         EVENTS_DUPLICATE.labels("offset").inc(folded.duplicates)
 
 
-def _write_of(
-    keys: Keys, partition: int, move: Move, items: dict[str, bytes], covisits: dict[str, bytes]
-) -> Write:
+def _write_of(keys: Keys, partition: int, move: Move, items: _Changed, covisits: _Changed) -> Write:
     return Write(
         move,
         [
-            Changes(keys.items(partition), items),
-            Changes(keys.covisits(partition), covisits),
+            Changes(keys.items(partition), items.names, items.values),
+            Changes(keys.covisits(partition), covisits.names, covisits.values),
         ],
-        {"items": list(items), "covisits": [int(item) for item in covisits]},
+        {"items": items.names, "covisits": [int(item) for item in covisits.names]},
     )
+
+
+def _joined(parts: Sequence[NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:
+    return np.concatenate(parts) if parts else np.empty(0, dtype)

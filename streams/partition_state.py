@@ -1,29 +1,30 @@
-"""What a worker holds in memory of one partition: its position and the records read so far."""
+"""What a worker holds in memory of one partition: its position, and a cache of its records."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass, field
+from collections.abc import Sized
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from freshet.core.errors import PositionError
 from streams.record_batch import RecordBatch
 from streams.store import NO_POSITION, Position
 
-CACHED_RECORDS = 200_000
+Cache = TypeVar("Cache", bound=Sized)
 
 
 @dataclass(slots=True)
-class PartitionState:
+class PartitionState(Generic[Cache]):
     """Position and cached records of one partition.
 
-    The cache holds what Redis holds, byte for byte: this worker is the only writer, and whatever
-    casts doubt on that ends the worker.
+    The cache holds what Redis holds: this worker is the only writer, and whatever casts doubt on
+    that ends the worker.
     """
 
     name: str
     position: Position
+    cache: Cache
     log_start: int = 0  # when the partition was assigned; the log may have dropped what was next
-    records: dict[Hashable, bytes] = field(default_factory=dict)
 
     @property
     def next(self) -> int:
@@ -47,8 +48,3 @@ class PartitionState:
         """Return the position at `end` with its totals raised."""
         totals = {name: self.position.get(name, 0) + count for name, count in added.items()}
         return {**self.position, **totals, "next": end}
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the cache has grown too large."""
-        return len(self.records) > CACHED_RECORDS

@@ -7,9 +7,8 @@ together; each is atomic by itself.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Protocol
 
@@ -23,7 +22,7 @@ from freshet.core.errors import PositionError, ServiceError
 from freshet.core.state.keys import CHANGES_KEPT
 
 NO_POSITION = -1
-_FRAME = struct.Struct(">BI").pack  # a type byte and a length, of msgpack's array32 and str32
+_ENCODE = msgspec.msgpack.Encoder().encode
 
 
 Position = dict[str, int]
@@ -49,10 +48,11 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Changes to one HASH."""
+    """Changes to one HASH: fields, their new values, and fields to delete."""
 
     key: str
-    put: Mapping[str, bytes] = field(default_factory=dict)
+    names: Sequence[str] = ()
+    values: Sequence[bytes] = ()
     delete: Sequence[str] = ()
 
 
@@ -143,11 +143,17 @@ def connect(url: str, timeout_s: float = 5.0) -> redis.Redis:
 
 def _call(write: Write) -> _Call:
     move = write.move
-    told = {what: msgspec.msgpack.encode(ids) for what, ids in write.changed.items() if ids}
-    position, changed = _packed(_in_turn(move.position)), _packed(_in_turn(told))
-    arguments = [move.expected, CHANGES_KEPT, position, changed]
+    told = {what: ids for what, ids in write.changed.items() if ids}
+    position = [str(part) for pair in move.position.items() for part in pair]
+    changed = [part for what, ids in told.items() for part in (what, _ENCODE(ids))]
+    arguments: list[Any] = [move.expected, CHANGES_KEPT, _ENCODE(position), len(changed), *changed]
     for changes in write.hashes:
-        arguments += [_packed(changes.delete), _packed(_in_turn(changes.put))]
+        arguments += [
+            _ENCODE(changes.delete),
+            _ENCODE(changes.names),
+            _ENCODE(list(map(len, changes.values))),
+            b"".join(changes.values),
+        ]
     keys = [move.key, move.changes_key, *(changes.key for changes in write.hashes)]
     return _Call(move, keys, arguments)
 
@@ -157,18 +163,3 @@ async def _asked(answer: Any) -> Any:
         return await answer
     except (RedisError, OSError) as error:
         raise ServiceError("redis", f"{type(error).__name__}: {error}") from error
-
-
-def _in_turn(pairs: Mapping[str, Any]) -> list[Any]:
-    return [part for pair in pairs.items() for part in pair]
-
-
-def _packed(values: Iterable[bytes | str | int]) -> bytes:
-    """Return a msgpack array of raw strings: thousands of values as one argument of a script.
-
-    The client would encode them one by one, which costs more than folding them. A library does
-    not do: it writes bytes as `bin`, which Redis' own msgpack cannot read.
-    """
-    raw = [value if isinstance(value, bytes) else str(value).encode() for value in values]
-    framed = [part for value in raw for part in (_FRAME(0xDB, len(value)), value)]
-    return b"".join([_FRAME(0xDD, len(raw)), *framed])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any
 
@@ -21,6 +21,7 @@ from faust.types import TP, ConsumerMessage
 
 from freshet.core.errors import SettingError
 from freshet.core.settings import Settings
+from streams.fetched_records import FetchedRecords, fetch_columns
 from streams.record_batch import RecordBatch
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,6 @@ class BatchConsumer(driver.Consumer):
     drain: Drain
     fetch_wait_ms: int
     interval_s: float
-    batch_events: int
 
     def _new_consumer_thread(self) -> _ConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -76,7 +76,7 @@ class BatchConsumer(driver.Consumer):
     ) -> AsyncIterator[tuple[TP, Any]]:
         """Fetch, and yield one message per topic, in the name of one of its partitions."""
         await asyncio.sleep(self._due_s - monotonic())
-        records, active = await self._fetch(timeout)
+        records, active = await self._wait_next_records(timeout)
         self._due_s = monotonic() + self.interval_s
         if not records or self.should_stop:
             return
@@ -85,7 +85,7 @@ class BatchConsumer(driver.Consumer):
             return
         generation = self.app.consumer_generation_id
         by_topic: dict[str, list[RecordBatch]] = {}
-        for tp, fetched in records.items():
+        for tp, (fetched,) in records.items():
             batch = self._batch(tp, fetched)
             if active is None or tp in active or tp in self._buffered_partitions:
                 by_topic.setdefault(tp.topic, []).append(batch)
@@ -94,36 +94,14 @@ class BatchConsumer(driver.Consumer):
                 return  # a rebalance: it seeks again before anything is read
             yield self._message(batches, generation)
 
-    async def _fetch(self, timeout_s: float) -> tuple[dict[TP, Sequence[Any]], set[TP] | None]:
-        """Return what was fetched, of as many partitions as have something.
-
-        Under a backlog the client hands over the records of one partition at a time; folded
-        together, those of all partitions cost less.
-        """
-        found, active = await self._wait_next_records(timeout_s)
-        records = dict(found or {})
-        more = records
-        while active and sum(map(len, more.values())) >= self.batch_events:
-            rest = active - records.keys()
-            more = await self._getmany(rest, timeout=0.0) if rest else {}
-            records.update(more)
-        return records, active
-
-    def _batch(self, tp: TP, fetched: Sequence[Any]) -> RecordBatch:
+    def _batch(self, tp: TP, fetched: FetchedRecords) -> RecordBatch:
         # A batch that is fetched and not handed over leaves a gap between its neighbours, which
         # the fold notices, because each batch names the offset that reading went on from.
-        offsets = [record.offset for record in fetched]
+        offsets = fetched.offsets
         start = self._fetched_to.get(tp, offsets[0])
         self._fetched_to[tp] = offsets[-1] + 1
-        return RecordBatch(
-            tp.topic,
-            tp.partition,
-            start,
-            offsets,
-            [record.key for record in fetched],
-            [record.value for record in fetched],
-            [record.timestamp for record in fetched],
-        )
+        columns = (offsets, fetched.keys, fetched.values, fetched.ts_ms)
+        return RecordBatch(tp.topic, tp.partition, start, *columns)
 
     def _message(self, batches: list[RecordBatch], generation: int) -> tuple[TP, Any]:
         first = batches[0]
@@ -192,8 +170,8 @@ def batch_transport(start_offset: StartOffset, drain: Drain, settings: Settings)
         "drain": staticmethod(drain),
         "fetch_wait_ms": settings.fetch_wait_ms,
         "interval_s": settings.round_interval_ms / 1000,
-        "batch_events": settings.batch_events,
     }
+    fetch_columns()
     consumer = type("StartingConsumer", (BatchConsumer,), own)
     return type("BatchTransport", (driver.Transport,), {"Consumer": consumer})
 

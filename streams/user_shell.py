@@ -10,31 +10,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import EventError
-from freshet.core.events.codec import decode_events, event_hash
-from freshet.core.events.partition import item_hashes, murmur2_many, partition_of_hash
+from freshet.core.events.codec import decode_events, event_hashes
+from freshet.core.events.partition import murmur2_many, partition_of_hash
 from freshet.core.events.producer import Record
 from freshet.core.events.schema import TYPE_CODES, Event
 from freshet.core.metrics import APPLY_DURATION, EVENTS_APPLIED, EVENTS_DUPLICATE
-from freshet.core.state.records import pack_users, unpack_users
+from freshet.core.state.records import USER_DTYPE, pack_users, unpack_users
 from streams.deltas import encode_deltas
 from streams.fold_shell import FoldContext, FoldShell
+from streams.item_names import ItemNames
 from streams.item_vectors import LiveVectors
 from streams.record_batch import RecordBatch
+from streams.record_table import UNKNOWN, RecordTable, joined
 from streams.store import Changes, Move, Position, Write
 from streams.user_fold import UserEvents, UserFold, UserFoldOptions, fold_users
 
 WRONG_PARTITION = "wrong_partition"
 
 
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    """The events of a round, with the partition and offset of each."""
+@dataclass(slots=True)
+class _Read:
+    """The events of one partition in a round.
 
+    Attributes:
+        user_ids: (n,) of the events.
+        offsets: (n,) of the events.
+        rows: (n,) of the events' users in the table of the partition.
+        rejected: records that were no events of this partition.
+        users: (u,) distinct `rows`.
+    """
+
+    batch: RecordBatch
     events: list[Event]
-    sources: list[int]
+    user_ids: list[str]
     offsets: list[int]
-    letters: list[Record]
-    rejected: dict[int, int]
+    rejected: int
+    rows: NDArray[np.int64]
+    users: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +59,7 @@ class FoldedEvents:
     duplicates: int
 
 
-class UserShell(FoldShell[FoldedEvents]):
+class UserShell(FoldShell[FoldedEvents, RecordTable]):
     """Folds `events` into the user records, and emits `item-deltas`."""
 
     name = "users"
@@ -55,6 +67,7 @@ class UserShell(FoldShell[FoldedEvents]):
     def __init__(self, context: FoldContext, vectors: LiveVectors) -> None:
         super().__init__(context)
         self._vectors = vectors
+        self._items = ItemNames()
         settings = context.settings
         self._options = UserFoldOptions(settings.covisit_distance, settings.session_half_life_s)
 
@@ -67,73 +80,100 @@ class UserShell(FoldShell[FoldedEvents]):
         """Return the HASH that holds the position."""
         return self.context.keys.user_position(partition)
 
+    def _new_cache(self) -> RecordTable:
+        return RecordTable(USER_DTYPE)
+
     async def _fold(self, batches: Sequence[RecordBatch]) -> FoldedEvents:
-        decoded = self._decode(batches)
-        owners = await self._load_users(decoded.events, decoded.sources)
-        row_of = {user_id: row for row, user_id in enumerate(owners)}
-        columns, item_ids = _columns(decoded, row_of)
-        before = [self._states[owner].records.get(user) for user, owner in owners.items()]
+        letters: list[Record] = []
+        reads = [self._read(batch, letters) for batch in batches]
+        await self._load_users(reads)
+        columns, items = self._columns(reads)
+        before = joined([self._table(each).take(each.users) for each in reads])
         vectors = self._vectors.current
-        fold = fold_users(unpack_users(before), columns, vectors.lookup, vectors.tag, self._options)
+        fold = fold_users(before, columns, vectors.lookup, vectors.tag, self._options)
         accepted = int(fold.accepted.sum())
         return FoldedEvents(
-            decoded.letters + self._deltas(fold, columns.item, item_ids),
-            self._moved(batches, owners, columns.source, fold, decoded.rejected),
+            letters + self._deltas(fold, items, columns.item),
+            self._moved(reads, columns.source, fold),
             accepted,
             len(fold.accepted) - accepted,
         )
 
-    def _decode(self, batches: Sequence[RecordBatch]) -> _Decoded:
-        """Decode a round, leaving out what is no event and whose user lives elsewhere."""
-        decoded = _Decoded([], [], [], [], {})
-        for batch in batches:
-            events, at, rejects = decode_events(batch.values, batch.ts_ms)
-            letters = [self._dead_letter(batch, index, error) for index, error in rejects]
-            strays = self._strays(batch.partition, events)
-            if strays:
-                error = EventError(WRONG_PARTITION, "the user belongs to another; use murmur2")
-                gone = {at[row] for row, event in enumerate(events) if event.user_id in strays}
-                letters += [self._dead_letter(batch, index, error) for index in sorted(gone)]
-                events = [event for event in events if event.user_id not in strays]
-                at = [index for index in at if index not in gone]
-            decoded.events.extend(events)
-            decoded.sources.extend([batch.partition] * len(events))
-            decoded.offsets.extend([batch.offsets[index] for index in at])
-            decoded.letters.extend(letters)
-            decoded.rejected[batch.partition] = len(letters)
-        return decoded
+    # --- reading a round ---
 
-    def _strays(self, partition: int, events: list[Event]) -> set[str]:
+    def _read(self, batch: RecordBatch, letters: list[Record]) -> _Read:
+        """Decode a batch, leaving out what is no event and whose user lives elsewhere."""
+        events, at, rejects = decode_events(batch.values, batch.ts_ms)
+        letters += [self._dead_letter(batch, index, error) for index, error in rejects]
+        rejected = len(rejects)
+        user_ids = [event.user_id for event in events]
+        rows = self._states[batch.partition].cache.rows(user_ids)
+        if UNKNOWN in rows and (strays := self._strays(batch.partition, user_ids)):
+            error = EventError(WRONG_PARTITION, "the user belongs to another; use murmur2")
+            gone = [index for index, user in zip(at, user_ids, strict=True) if user in strays]
+            letters += [self._dead_letter(batch, index, error) for index in gone]
+            rejected += len(gone)
+            at = [index for index, user in zip(at, user_ids, strict=True) if user not in strays]
+            events = [event for event in events if event.user_id not in strays]
+            user_ids = [event.user_id for event in events]
+            rows = self._states[batch.partition].cache.rows(user_ids)
+        offsets = [batch.offsets[index] for index in at] if rejected else list(batch.offsets)
+        return _Read(batch, events, user_ids, offsets, rejected, rows, rows)
+
+    def _strays(self, partition: int, user_ids: list[str]) -> set[str]:
         """Return the users that belong to another partition; a cached one was looked at before."""
-        cached = self._states[partition].records
-        unknown = list({event.user_id for event in events if event.user_id not in cached})
+        unknown = self._states[partition].cache.unknown(user_ids)
         hashes = murmur2_many([user_id.encode() for user_id in unknown])
         owners = partition_of_hash(hashes, self.context.partitions)
         return {unknown[row] for row in np.flatnonzero(owners != partition).tolist()}
 
-    async def _load_users(self, events: list[Event], sources: list[int]) -> dict[str, int]:
-        """Read the users that are not cached; return the partition of every user of the round."""
-        owners = {event.user_id: source for event, source in zip(events, sources, strict=True)}
-        missing: dict[int, list[str]] = {}
-        for user_id, owner in owners.items():
-            if user_id not in self._states[owner].records:
-                missing.setdefault(owner, []).append(user_id)
-        keys, store = self.context.keys, self.context.store
-        reads = [store.fields(keys.users(owner), users) for owner, users in missing.items()]
-        for (owner, users), blobs in zip(
-            missing.items(), await asyncio.gather(*reads), strict=True
-        ):
-            found = {user: blob for user, blob in zip(users, blobs, strict=True) if blob}
-            self._states[owner].records.update(found)
-        return owners
+    async def _load_users(self, reads: Sequence[_Read]) -> None:
+        """Read the users that are not cached, and find the distinct users of each batch."""
+        missing = [each for each in reads if UNKNOWN in each.rows]
+        await asyncio.gather(*[self._load_missing(each) for each in missing])
+        for each in reads:
+            each.users = np.unique(each.rows)
+
+    async def _load_missing(self, read: _Read) -> None:
+        table = self._table(read)
+        user_ids = table.unknown(read.user_ids)
+        key = self.context.keys.users(read.batch.partition)
+        table.add(user_ids, unpack_users(await self.context.store.fields(key, user_ids)))
+        read.rows = table.rows(read.user_ids)
+
+    def _table(self, read: _Read) -> RecordTable:
+        return self._states[read.batch.partition].cache
+
+    def _columns(self, reads: Sequence[_Read]) -> tuple[UserEvents, NDArray[np.int64]]:
+        """Return the events of a round, and the numbers of their items."""
+        events = [event for read in reads for event in read.events]
+        counts = [len(read.events) for read in reads]
+        first_user = np.cumsum([0, *[len(read.users) for read in reads[:-1]]])
+        users = [
+            np.searchsorted(read.users, read.rows) + first
+            for read, first in zip(reads, first_user, strict=True)
+        ]
+        items = self._items.numbers([event.item_id for event in events])
+        columns = UserEvents(
+            user=np.concatenate(users),
+            source=np.repeat([read.batch.partition for read in reads], counts),
+            offset=np.array([offset for read in reads for offset in read.offsets], np.int64),
+            ts_ms=np.array([event.ts_ms for event in events], np.int64),
+            type=np.array([TYPE_CODES[event.type] for event in events], np.uint8),
+            item=self._items.hashes(items),
+            event=event_hashes(events),
+        )
+        return columns, items
+
+    # --- what a round made ---
 
     def _deltas(
-        self, fold: UserFold, items: NDArray[np.uint32], item_ids: list[str]
+        self, fold: UserFold, items: NDArray[np.int64], hashes: NDArray[np.uint32]
     ) -> list[Record]:
-        kept = np.flatnonzero(fold.accepted)
         messages = encode_deltas(
-            [item_ids[row] for row in kept.tolist()],
-            items[kept],
+            self._items.names,
+            items[fold.accepted],
+            hashes[fold.accepted],
             fold.activity,
             fold.covisits,
             self.context.partitions,
@@ -142,39 +182,35 @@ class UserShell(FoldShell[FoldedEvents]):
         return [Record(topic, partition, None, value) for partition, value in messages]
 
     def _moved(
-        self,
-        batches: Sequence[RecordBatch],
-        owners: dict[str, int],
-        source: NDArray[np.int64],
-        fold: UserFold,
-        rejected: dict[int, int],
+        self, reads: Sequence[_Read], source: NDArray[np.int64], fold: UserFold
     ) -> list[Write]:
         """Move the positions in memory, and return what takes Redis there."""
-        users: dict[int, dict[str, bytes]] = {batch.partition: {} for batch in batches}
-        for (user_id, owner), blob in zip(owners.items(), pack_users(fold.users), strict=True):
-            users[owner][user_id] = blob
         keys, partitions = self.context.keys, self.context.partitions
         accepted = np.bincount(source[fold.accepted], minlength=partitions)
         duplicates = np.bincount(source[~fold.accepted], minlength=partitions)
         newest = np.zeros(partitions, np.int64)
         np.maximum.at(newest, fold.activity["source"], fold.activity["ts_ms"])
-        writes = []
-        for batch in batches:
-            partition, packed = batch.partition, users[batch.partition]
+        packed = pack_users(fold.users)
+        writes, start = [], 0
+        for read in reads:
+            partition, end = read.batch.partition, start + len(read.users)
             state = self._states[partition]
             position = state.moved(
-                batch.end,
+                read.batch.end,
                 applied=int(accepted[partition]),
                 duplicates=int(duplicates[partition]),
-                rejected=rejected[partition],
+                rejected=read.rejected,
             )
             watermark = max(position.get("watermark_ts_ms", 0), int(newest[partition]))
             position["watermark_ts_ms"] = watermark
-            move = self._move_of(partition, state.next, position)
-            changes = Changes(keys.users(partition), packed)
-            writes.append(Write(move, [changes], {"users": list(packed)}))
+            names = state.cache.names_of(read.users)
+            changes = Changes(keys.users(partition), names, packed[start:end])
+            writes.append(
+                Write(self._move_of(partition, state.next, position), [changes], {"users": names})
+            )
             state.position = position
-            state.records.update(packed)
+            state.cache.put(read.users, fold.users[start:end])
+            start = end
         return writes
 
     async def _write(self, folded: FoldedEvents) -> None:
@@ -187,18 +223,3 @@ class UserShell(FoldShell[FoldedEvents]):
     def _move_of(self, partition: int, expected: int, position: Position) -> Move:
         changes_key = self.context.keys.user_changes(partition)
         return Move(self.position_key(partition), changes_key, expected, position)
-
-
-def _columns(decoded: _Decoded, row_of: dict[str, int]) -> tuple[UserEvents, list[str]]:
-    events = decoded.events
-    item_ids = [event.item_id for event in events]
-    columns = UserEvents(
-        user=np.array([row_of[event.user_id] for event in events], np.int64),
-        source=np.array(decoded.sources, np.int64),
-        offset=np.array(decoded.offsets, np.int64),
-        ts_ms=np.array([event.ts_ms for event in events], np.int64),
-        type=np.array([TYPE_CODES[event.type] for event in events], np.uint8),
-        item=item_hashes(item_ids),
-        event=np.array([event_hash(event.event_id) for event in events], np.uint64),
-    )
-    return columns, item_ids

@@ -59,7 +59,7 @@ def quantized(directions: NDArray[np.float32]) -> NDArray[np.int8]:
     """
     largest = np.abs(directions).max(axis=1, initial=0)
     scale = np.where(largest > 0, 127 / np.maximum(largest, 1e-30), 0).astype(np.float32)
-    return np.rint(directions * scale[:, None]).astype(np.int8)
+    return np.asarray(np.rint(directions * scale[:, None]).astype(np.int8))
 
 
 def direction(quantized_axes: NDArray[np.int8]) -> NDArray[np.float32]:
@@ -70,4 +70,4 @@ def direction(quantized_axes: NDArray[np.int8]) -> NDArray[np.float32]:
     """
     axes = quantized_axes.astype(np.float32)
     norm = np.sqrt(axes @ axes)
-    return axes / norm if norm > 0 else axes
+    return np.asarray(axes / norm) if norm > 0 else axes

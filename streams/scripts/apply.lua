@@ -6,9 +6,10 @@
 -- ARGV[1]      expected  next offset that the caller left here, -1 for none
 -- ARGV[2]      kept      entries that the changes stream keeps
 -- ARGV[3]      position  msgpack list of fields and values, in turn
--- ARGV[4]      changed   msgpack list of what changed and the msgpack list of its ids, in turn
--- ARGV[5..]    for each HASH two msgpack lists: fields to delete; fields to set and their values,
---              in turn
+-- ARGV[4]      told      how many of the arguments that follow go to the changes stream:
+--              what changed and the msgpack list of its ids, in turn
+-- ARGV[..]     then for each HASH: msgpack list of the fields to delete, msgpack list of the fields
+--              to set, msgpack list of the lengths of their values in bytes, the values in a row
 -- Reply        the position found: equal to `expected` when everything was written
 -- Invariant    all or nothing: a position other than the expected one writes nothing.
 --              No command after the check can fail on keys of the right type.
@@ -16,26 +17,37 @@
 
 local CHUNK = 4000 -- arguments of one command; unpack() is limited to about 8,000
 
-local expected, kept = ARGV[1], ARGV[2]
+local expected, kept, told = ARGV[1], ARGV[2], tonumber(ARGV[4])
 local found = redis.call('HGET', KEYS[1], 'next') or '-1'
 if found ~= expected then
   return tonumber(found)
 end
 
-local function call(command, key, packed)
-  local arguments = cmsgpack.unpack(packed)
+local function call(command, key, arguments)
   for start = 1, #arguments, CHUNK do
     redis.call(command, key, unpack(arguments, start, math.min(start + CHUNK - 1, #arguments)))
   end
 end
 
-local changed = cmsgpack.unpack(ARGV[4])
-call('HSET', KEYS[1], ARGV[3])
-if #changed > 0 then
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', kept, '*', unpack(changed))
+local function in_turn(names, lengths, values)
+  local arguments, sub, from = {}, string.sub, 1
+  for i, name in ipairs(names) do
+    local next_from = from + lengths[i]
+    arguments[2 * i - 1], arguments[2 * i] = name, sub(values, from, next_from - 1)
+    from = next_from
+  end
+  return arguments
 end
+
+redis.call('HSET', KEYS[1], unpack(cmsgpack.unpack(ARGV[3])))
+if told > 0 then
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', kept, '*', unpack(ARGV, 5, 4 + told))
+end
+local at = 5 + told
 for i = 3, #KEYS do
-  call('HDEL', KEYS[i], ARGV[2 * i - 1])
-  call('HSET', KEYS[i], ARGV[2 * i])
+  call('HDEL', KEYS[i], cmsgpack.unpack(ARGV[at]))
+  local names, lengths = cmsgpack.unpack(ARGV[at + 1]), cmsgpack.unpack(ARGV[at + 2])
+  call('HSET', KEYS[i], in_turn(names, lengths, ARGV[at + 3]))
+  at = at + 4
 end
 return tonumber(found)

@@ -30,7 +30,7 @@ class MemoryStore:
                 fields = self.hashes.setdefault(changes.key, {})
                 for name in changes.delete:
                     fields.pop(name, None)
-                fields |= changes.put
+                fields |= dict(zip(changes.names, changes.values, strict=True))
             told = {what: list(ids) for what, ids in write.changed.items() if ids}
             if told:
                 self.changes.append((write.move.changes_key, told))

@@ -37,7 +37,8 @@ def message(source: int, offsets: range) -> bytes:
     covisits["next"] = [offset + 1000 * source for offset in offsets]
     covisits["ts_s"] = NOW_MS // 1000
     covisits["distance"] = 1
-    [(_, raw)] = encode_deltas(ids, item_hashes(ids), activity, covisits, 1)
+    items = np.array([ITEMS.index(item_id) for item_id in ids], np.int64)
+    [(_, raw)] = encode_deltas(ITEMS, items, item_hashes(ids), activity, covisits, 1)
     return raw
 
 

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from freshet.core.events.partition import item_hashes
 from online_models.artifacts.tiny import publish_tiny_bundle, tiny_items
-from streams.item_vectors import LiveVectors
+from streams.item_vectors import HashRows, LiveVectors
 
 
 def test_without_a_bundle_nothing_has_a_vector(tmp_path: Path) -> None:
@@ -43,3 +45,19 @@ def test_a_broken_bundle_leaves_the_old_vectors(tmp_path: Path) -> None:
         file.write_bytes(b"broken")
     vectors.refresh()
     assert vectors.current is before
+
+
+hashes = st.lists(st.integers(0, 2**32 - 1) | st.integers(0, 5), max_size=60)
+
+
+@given(hashes, hashes)
+def test_rows_are_those_that_bisection_finds(known: list[int], asked: list[int]) -> None:
+    """However unevenly the hashes lie, and n for what is not there."""
+    table = np.unique(np.array(known, np.uint32))
+    wanted = np.array(asked + known, np.uint32)
+    rows = np.searchsorted(table, wanted)
+    slow = [
+        row if row < len(table) and table[row] == each else len(table)
+        for row, each in zip(rows.tolist(), wanted.tolist(), strict=True)
+    ]
+    assert HashRows(table).find(wanted).tolist() == slow

@@ -43,7 +43,7 @@ def move(expected: int, position: Position, side: str = "u1") -> Move:
 def user_write(
     expected: int, position: Position, users: Mapping[str, bytes], side: str = "u1"
 ) -> Write:
-    changes = Changes(f"n:{{{side}}}:users", users)
+    changes = Changes(f"n:{{{side}}}:users", list(users), list(users.values()))
     return Write(move(expected, position, side), [changes], {"users": list(users)})
 
 
@@ -89,10 +89,13 @@ async def test_partitions_are_written_each_for_itself(store: Any) -> None:
 async def test_fields_are_put_and_deleted(store: Any) -> None:
     """Also more of them than one Redis command takes."""
     many = {f"i{n}": bytes([n % 256]) for n in range(5000)}
-    changes = [Changes("n:{i1}:h", many), Changes("n:{i1}:g", {"x": b"1"})]
+    changes = [
+        Changes("n:{i1}:h", list(many), list(many.values())),
+        Changes("n:{i1}:g", ["x"], [b"1"]),
+    ]
     told = {"items": ["i0"], "covisits": []}
     await store.apply([Write(move(NO_POSITION, {"next": 1}, "i1"), changes, told)])
-    changes = [Changes("n:{i1}:h", {"i1": b"new"}, ["i0", "i4999"])]
+    changes = [Changes("n:{i1}:h", ["i1"], [b"new"], ["i0", "i4999"])]
     await store.apply([Write(move(1, {"next": 2}, "i1"), changes, told)])
     found = await store.fields("n:{i1}:h", ["i0", "i1", "i2", "i4999"])
     assert found == [None, b"new", b"\x02", None]

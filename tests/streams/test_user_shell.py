@@ -212,7 +212,7 @@ async def test_a_cache_is_emptied_only_when_redis_has_what_it_held(
     context: FoldContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A round is folded while the one before is written: it must not read what was before."""
-    monkeypatch.setattr("streams.partition_state.CACHED_RECORDS", 0)
+    monkeypatch.setattr("streams.fold_shell.MOST_CACHED", 0)
     store: Any = context.store
     write, go = store.apply, asyncio.Event()
 

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
+import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 from freshet.core.errors import EventError
 from freshet.core.events.schema import MAX_EVENT_BYTES, MAX_FUTURE_MS, Event, Item
@@ -51,6 +53,13 @@ def event_hash(event_id: str) -> int:
     '1f7e24023b'
     """
     return xxhash.xxh3_64_intdigest(event_id.encode()) >> (64 - EVENT_HASH_BITS) or 1
+
+
+def event_hashes(events: Sequence[Event]) -> NDArray[np.uint64]:
+    """Return the hashes of events, (n,) uint64; see `event_hash`."""
+    digest = xxhash.xxh3_64_intdigest
+    hashes = np.array([digest(event.event_id.encode()) for event in events], np.uint64)
+    return np.asarray(np.maximum(hashes >> np.uint64(64 - EVENT_HASH_BITS), np.uint64(1)))
 
 
 def decode_event(raw: bytes | None, record_ts_ms: int) -> Event:

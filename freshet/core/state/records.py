@@ -42,21 +42,27 @@ _SLOT_DTYPE = np.dtype(
         ("code", "<u2"),  # event type in the upper 4 bits, gap code in the lower 12
     ]
 )
-USER_DTYPE = np.dtype(
-    [
-        ("model_tag", "<u4"),  # which bundle made the embedding; 0 = none
-        ("last_ts_ms", "<i8"),  # newest event time
-        ("history_ts_s", "<u4"),  # newest event time of an interaction
-        ("type_counts", "<u4", (len(EVENT_TYPES),)),
-        ("recent_events", "<u8", (RECENT_EVENT_IDS,)),  # ring of event-id hashes, by `applied`
-        ("embedding", "i1", (EMBEDDING_DIM,)),  # direction of the session
-        ("history", _SLOT_DTYPE, (HISTORY_LENGTH,)),
-    ]
-)
+_HEAD = [
+    ("model_tag", "<u4"),  # which bundle made the embedding; 0 = none
+    ("last_ts_ms", "<i8"),  # newest event time
+    ("history_ts_s", "<u4"),  # newest event time of an interaction
+    ("type_counts", "<u4", (len(EVENT_TYPES),)),
+    ("recent_events", "<u8", (RECENT_EVENT_IDS,)),  # ring of event-id hashes, by `applied`
+]
+_TAIL = [
+    ("embedding", "i1", (EMBEDDING_DIM,)),  # direction of the session
+    ("history", _SLOT_DTYPE, (HISTORY_LENGTH,)),
+]
+USER_DTYPE = np.dtype([*_HEAD, *_TAIL])
 """A user in memory."""
 
 HISTORY_DTYPE = np.dtype([("item", "<u4"), ("ts_s", "<u4"), ("type", "u1")])
 """A row of a history that was read."""
+
+
+# Numpy copies a structure field by field: the tail travels as one.
+_TAIL_BYTES = ("tail", f"V{np.dtype(_TAIL).itemsize}")
+_USER_IN_PARTS = np.dtype([*_HEAD, _TAIL_BYTES])
 
 
 def _packed_dtype(counter: str) -> np.dtype[Any]:
@@ -69,8 +75,7 @@ def _packed_dtype(counter: str) -> np.dtype[Any]:
             ("type_counts", counter, (len(EVENT_TYPES),)),
             ("recent_low", "<u4", (RECENT_EVENT_IDS,)),
             ("recent_high", "u1", (RECENT_EVENT_IDS,)),
-            ("embedding", "i1", (EMBEDDING_DIM,)),
-            ("history", _SLOT_DTYPE, (HISTORY_LENGTH,)),
+            _TAIL_BYTES,
         ]
     )
 
@@ -79,7 +84,7 @@ _WIDE: Final = 0x80
 _PACKED = {LAYOUT_VERSION: _packed_dtype("u1"), LAYOUT_VERSION | _WIDE: _packed_dtype("<u4")}
 """A user in Redis, by the first byte."""
 
-_AS_IS = ("model_tag", "last_ts_ms", "history_ts_s", "type_counts", "embedding", "history")
+_AS_IS = ("model_tag", "last_ts_ms", "history_ts_s", "type_counts", "tail")
 ITEM_DTYPE = np.dtype(
     [
         ("layout", "u1"),
@@ -142,8 +147,9 @@ def _pack_as(layout: int, users: Records) -> list[bytes]:
     dtype = _PACKED[layout]
     packed = np.empty(len(users), dtype)
     packed["layout"] = layout
+    parts = users.view(_USER_IN_PARTS)
     for name in _AS_IS:
-        packed[name] = users[name]
+        packed[name] = parts[name]
     packed["recent_low"] = users["recent_events"] & np.uint64(0xFFFFFFFF)
     packed["recent_high"] = users["recent_events"] >> np.uint64(32)
     blob, size = packed.tobytes(), dtype.itemsize
@@ -159,7 +165,7 @@ def unpack_users(blobs: Sequence[bytes | None]) -> Records:
     Raises:
         ValueError: a record is of another layout.
     """
-    users = np.zeros(len(blobs), USER_DTYPE)
+    users = np.zeros(len(blobs), _USER_IN_PARTS)
     layouts = np.frombuffer(b"".join([blob[:1] if blob else b"\0" for blob in blobs]), np.uint8)
     _refuse_others(layouts[layouts != 0], set(_PACKED))
     for layout, dtype in _PACKED.items():
@@ -174,7 +180,7 @@ def unpack_users(blobs: Sequence[bytes | None]) -> Records:
             users[name][rows] = packed[name]
         high = packed["recent_high"].astype(np.uint64) << np.uint64(32)
         users["recent_events"][rows] = high | packed["recent_low"]
-    return users
+    return users.view(USER_DTYPE)
 
 
 def pack_items(items: Records) -> list[bytes]:
@@ -224,7 +230,7 @@ def _gaps_s() -> NDArray[np.int64]:
     """Return the gap in the middle of what each of the 4,096 codes stands for, s."""
     codes = np.arange(1 << 12)
     exponent = np.maximum((codes >> 7) - 1, 0)
-    return ((codes - (exponent << 7)) << exponent) + ((1 << exponent) >> 1)
+    return np.asarray(((codes - (exponent << 7)) << exponent) + ((1 << exponent) >> 1))
 
 
 _LONGEST_GAP_S = (1 << 32) - 1

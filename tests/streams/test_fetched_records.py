@@ -1,0 +1,67 @@
+"""What aiokafka unpacks record by record arrives in columns: the same records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiokafka.consumer.fetcher import PartitionRecords
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import TopicPartition
+
+from streams.fetched_records import FetchedRecords, PartitionColumns
+
+PARTITION = TopicPartition("t", 0)
+CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
+
+
+def answer(codec: int, *batches: range) -> bytes:
+    """The bytes of a fetch: batches of records at these offsets."""
+    raw = b""
+    for offsets in batches:
+        builder = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, -1, 1_000_000)
+        for relative, offset in enumerate(offsets):
+            value = b"v%d" % offset if offset % 3 else None
+            builder.append(relative, 1000 + offset, b"k%d" % offset, value, [])
+        built = bytearray(builder.build())
+        built[:8] = offsets.start.to_bytes(8, "big")
+        raw += built
+    return raw
+
+
+def unpack(kind: type[Any], raw: bytes, start: int) -> Any:
+    """The records of an answer to a fetch from `start`."""
+    return kind(PARTITION, MemoryRecords(raw), None, start, None, None, True, 0)
+
+
+@pytest.mark.parametrize("codec", list(CODECS))
+@pytest.mark.parametrize("start", [0, 1, 4])
+def test_columns_are_the_records_of_the_stock_client(codec: str, start: int) -> None:
+    """Of every codec, and where the first batch begins before what was asked for."""
+    raw = answer(CODECS[codec], range(0, 5), range(5, 6), range(8, 12))
+    stock = unpack(PartitionRecords, raw, start)
+    records = list(stock)
+    ours = unpack(PartitionColumns, raw, start)
+    found = next(iter(ours), FetchedRecords())
+    assert found.offsets == [record.offset for record in records]
+    assert found.keys == [record.key for record in records]
+    assert found.values == [record.value for record in records]
+    assert found.ts_ms == [record.timestamp for record in records]
+    assert ours.next_fetch_offset == stock.next_fetch_offset
+
+
+def test_an_answer_without_news_moves_on() -> None:
+    """Compaction may leave nothing of a batch but its end."""
+    ours = unpack(PartitionColumns, answer(0, range(0, 5)), 5)
+    assert list(ours) == []
+    assert ours.next_fetch_offset == 5
+
+
+def test_a_damaged_batch_is_an_error() -> None:
+    """Never an event with other bytes."""
+    raw = bytearray(answer(0, range(0, 5)))
+    raw[-3] ^= 1
+    with pytest.raises(CorruptRecordException):
+        list(unpack(PartitionColumns, bytes(raw), 0))
