@@ -13,7 +13,8 @@ from freshet.core.errors import ServiceError
 KAFKA_VERSION = "4.1.1"
 SLF4J_VERSION = "1.7.36"  # what this Kafka asks for; without a binding it starts silently
 LEAST_JAVA = 17
-SWITCH_OFF = "FRESHET_NO_KAFKA=1 switches off what needs it"
+SWITCH_OFF = "FRESHET_NO_KAFKA=1 leaves out the tests that need it"
+HEAP = "-Xmx512m"
 
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -34,6 +35,18 @@ _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   </dependencies>
 </project>
 """
+
+
+def java_command() -> list[str]:
+    """Return the beginning of a command line that runs a class of Kafka.
+
+    Raises:
+        ServiceError: Java or the jars are missing.
+    """
+    return [
+        find_java(), HEAP, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{resolve_jars()}/*",
+    ]  # fmt: skip
 
 
 def cache_folder() -> Path:
