@@ -1,4 +1,7 @@
-"""What the processes must know of the Kafka cluster: that the topics are there, and how wide."""
+"""What the processes must know of the Kafka cluster: that the topics are there, and how wide.
+
+All topics are created here, by whichever process comes first.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ import time
 from typing import Any
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from freshet.core.errors import ServiceError, SettingError
-from freshet.core.events.topics import Topics
+from freshet.core.events.topics import Topics, most_insync, most_replicas
 from freshet.core.settings import Settings
 
 _REQUEST_S = 5.0
@@ -22,10 +25,9 @@ def discover_partitions(settings: Settings, *, timeout_s: float = 30.0) -> int:
         ServiceError: no broker answered in time.
         SettingError: the topics differ in their number of partitions.
     """
-    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 0})
+    admin = _admin(settings)
     topics = Topics(settings.namespace).all()
     deadline = time.monotonic() + timeout_s
-    widths: dict[str, int] = {}
     problem = "no answer"
     while time.monotonic() < deadline:
         try:
@@ -34,7 +36,9 @@ def discover_partitions(settings: Settings, *, timeout_s: float = 30.0) -> int:
             if not missing:
                 return _agreed(widths)
             problem = f"topics missing: {', '.join(missing)}"
-            _create(admin, {name: topics[name] for name in missing}, settings.partitions)
+            new = {name: topics[name] for name in missing}
+            refused = _create(admin, new, settings.partitions)
+            problem += f": {refused[0]}" if refused else ""
         except KafkaException as error:
             problem = str(error)
         time.sleep(0.2)
@@ -43,6 +47,36 @@ def discover_partitions(settings: Settings, *, timeout_s: float = 30.0) -> int:
         f"{settings.kafka_bootstrap} is not usable within {timeout_s:g} s ({problem}); "
         "is the broker running and FRESHET_KAFKA_BOOTSTRAP right?",
     )
+
+
+def existing_partitions(settings: Settings) -> int:
+    """Return the number of partitions of each topic, for whoever only looks: creates nothing.
+
+    Raises:
+        ServiceError: no broker answers, or topics are missing.
+        SettingError: the topics differ in their number of partitions.
+    """
+    topics = Topics(settings.namespace).all()
+    try:
+        widths = _widths(_admin(settings), topics)
+    except KafkaException as error:
+        raise ServiceError(
+            "kafka",
+            f"{settings.kafka_bootstrap} does not answer ({error}); start it, set "
+            "FRESHET_KAFKA_BOOTSTRAP, or call this in the folder where `freshet up` runs",
+        ) from error
+    missing = [name for name in topics if name not in widths]
+    if missing:
+        raise ServiceError(
+            "kafka",
+            f"{settings.kafka_bootstrap} has no topic {missing[0]}; is FRESHET_NAMESPACE right? "
+            "The first `freshet worker` creates the topics",
+        )
+    return _agreed(widths)
+
+
+def _admin(settings: Settings) -> AdminClient:
+    return AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 0})
 
 
 def _widths(admin: AdminClient, topics: dict[str, Any]) -> dict[str, int]:
@@ -55,16 +89,42 @@ def _widths(admin: AdminClient, topics: dict[str, Any]) -> dict[str, int]:
     return widths
 
 
-def _create(admin: AdminClient, topics: dict[str, dict[str, str]], partitions: int) -> None:
+def _create(admin: AdminClient, topics: dict[str, dict[str, str]], partitions: int) -> list[str]:
+    """Create topics and return why some were not; the next look tells whether it matters."""
+    brokers = _brokers(admin)
+    insync = {"min.insync.replicas": str(most_insync(brokers))}
     new = [
-        NewTopic(name, num_partitions=partitions, replication_factor=-1, config=config)
+        NewTopic(
+            name,
+            num_partitions=partitions,
+            replication_factor=most_replicas(brokers),
+            config=config | insync,
+        )
         for name, config in topics.items()
     ]
+    refused = []
     for future in admin.create_topics(new, request_timeout=_REQUEST_S).values():
         try:
             future.result()
-        except KafkaException:
-            continue  # another process may have been first; the next look tells
+        except KafkaException as error:  # another process may have been first
+            refused.append(str(error))
+    return refused
+
+
+def _brokers(admin: AdminClient) -> int:
+    """Return how many brokers the cluster has, as far as it tells.
+
+    Only those that are up are listed. What the brokers replicate to by themselves tells of one that
+    is away just now: its topics must not be the poorer for it.
+    """
+    listed = sorted(admin.list_topics(timeout=_REQUEST_S).brokers)
+    broker = ConfigResource(ConfigResource.Type.BROKER, str(listed[0]))
+    [described] = admin.describe_configs([broker], request_timeout=_REQUEST_S).values()
+    try:
+        replicas = int(described.result()["default.replication.factor"].value)
+    except (KafkaException, KeyError, ValueError):  # not allowed to ask, or not told
+        replicas = 1
+    return max(len(listed), replicas)
 
 
 def _agreed(widths: dict[str, int]) -> int:

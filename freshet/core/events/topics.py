@@ -8,6 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+DAY_MS = 86_400_000
+
+# The brokers recompress what producers of others may have sent in a codec that a worker lacks. The
+# size is Kafka's own default, named so that a cluster with another one keeps it too; Kafka holds it
+# against a whole batch of records, so a size near that of one event would refuse good batches.
+_COMMON = {"compression.type": "lz4", "max.message.bytes": str(1024 * 1024 + 12)}
+
 
 @dataclass(frozen=True, slots=True)
 class Topics:
@@ -42,11 +49,36 @@ class Topics:
 
     def all(self) -> dict[str, dict[str, str]]:
         """Return each topic's name with its Kafka configuration."""
-        kept = {"cleanup.policy": "delete", "retention.ms": str(7 * 86_400_000)}
+        # A deletion must be there to be read for as long as an event is.
+        compacted = {"cleanup.policy": "compact", "delete.retention.ms": str(7 * DAY_MS)}
         return {
-            self.events: kept,
-            self.item_deltas: kept,
-            self.catalog: {"cleanup.policy": "compact"},
-            self.slates: kept,
-            self.dead_letters: {"cleanup.policy": "delete", "retention.ms": str(30 * 86_400_000)},
+            self.events: _kept(days=7),
+            self.item_deltas: _kept(days=7),
+            self.catalog: _COMMON | compacted,
+            self.slates: _kept(days=7),
+            self.dead_letters: _kept(days=30),
         }
+
+
+def most_replicas(brokers: int) -> int:
+    """Return how many copies a cluster of so many brokers keeps of each record.
+
+    >>> [most_replicas(brokers) for brokers in (1, 2, 3, 9)]
+    [1, 2, 3, 3]
+    """
+    return min(brokers, 3)
+
+
+def most_insync(brokers: int) -> int:
+    """Return how many copies there must be before a record is acknowledged.
+
+    One broker of three may be away: writing goes on, and what is acknowledged is there twice.
+
+    >>> [most_insync(brokers) for brokers in (1, 2, 3, 9)]
+    [1, 1, 2, 2]
+    """
+    return max(most_replicas(brokers) - 1, 1)
+
+
+def _kept(*, days: int) -> dict[str, str]:
+    return _COMMON | {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from freshet.core.errors import ServiceError, SettingError
+from freshet.core.errors import ServiceError
 from freshet.core.events.cluster import discover_partitions
 from freshet.core.events.producer import EventProducer, Record
 from freshet.core.events.topics import Topics
@@ -50,29 +50,3 @@ async def test_a_broker_that_is_away_is_told_in_time() -> None:
     producer = EventProducer("127.0.0.1:1")
     [answer] = await producer.deliver([Record("t", 0, b"k", b"v")], timeout_s=0.2)
     assert answer == "no answer from Kafka within 0.2 s"
-
-
-@pytest.mark.parametrize(
-    "name", ["settings", pytest.param("kafka_settings", marks=pytest.mark.kafka)]
-)
-def test_topics_are_there_after_asking(name: str, request: pytest.FixtureRequest) -> None:
-    """Created where the broker allows it, four partitions on both brokers."""
-    assert discover_partitions(request.getfixturevalue(name)) == 4
-
-
-@pytest.mark.kafka
-def test_topics_that_differ_are_refused(kafka_settings: Settings) -> None:
-    """A user must have one partition number everywhere."""
-    from confluent_kafka.admin import AdminClient, NewTopic
-
-    admin = AdminClient({"bootstrap.servers": kafka_settings.kafka_bootstrap})
-    odd = NewTopic(Topics(kafka_settings.namespace).events, num_partitions=3)
-    admin.create_topics([odd])[odd.topic].result()
-    with pytest.raises(SettingError, match="same number"):
-        discover_partitions(kafka_settings)
-
-
-def test_no_broker_is_a_sentence() -> None:
-    """It names the address and the setting."""
-    with pytest.raises(ServiceError, match=r"127\.0\.0\.1:1 .*FRESHET_KAFKA_BOOTSTRAP"):
-        discover_partitions(Settings(kafka_bootstrap="127.0.0.1:1"), timeout_s=0.5)

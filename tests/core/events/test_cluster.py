@@ -1,0 +1,69 @@
+"""What the processes must know of the cluster, and the topics they create in it."""
+
+import pytest
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+
+from freshet.core.errors import ServiceError, SettingError
+from freshet.core.events.cluster import discover_partitions, existing_partitions
+from freshet.core.events.topics import DAY_MS, Topics
+from freshet.core.settings import Settings
+
+pytestmark = pytest.mark.services
+
+
+@pytest.mark.parametrize(
+    "name", ["settings", pytest.param("kafka_settings", marks=pytest.mark.kafka)]
+)
+def test_topics_are_there_after_asking(name: str, request: pytest.FixtureRequest) -> None:
+    """Created where the broker allows it, four partitions on both brokers."""
+    settings = request.getfixturevalue(name)
+    assert discover_partitions(settings) == 4
+    assert existing_partitions(settings) == 4
+
+
+@pytest.mark.kafka
+def test_who_only_looks_creates_nothing(kafka_settings: Settings) -> None:
+    """The sentence names a topic and the setting that may be wrong."""
+    for _ in range(2):
+        with pytest.raises(ServiceError, match=r"has no topic .*\.events; is FRESHET_NAMESPACE"):
+            existing_partitions(kafka_settings)
+
+
+@pytest.mark.kafka
+def test_topics_that_differ_are_refused(kafka_settings: Settings) -> None:
+    """A user must have one partition number everywhere."""
+    admin = AdminClient({"bootstrap.servers": kafka_settings.kafka_bootstrap})
+    odd = NewTopic(Topics(kafka_settings.namespace).events, num_partitions=3)
+    admin.create_topics([odd])[odd.topic].result()
+    with pytest.raises(SettingError, match="same number"):
+        discover_partitions(kafka_settings)
+
+
+@pytest.mark.kafka
+def test_topics_are_kept_as_the_code_says(kafka_settings: Settings) -> None:
+    """Whatever the cluster does by default."""
+    discover_partitions(kafka_settings)
+    topics = Topics(kafka_settings.namespace)
+    found = {name: _config(kafka_settings, name) for name in topics.all()}
+    for name, config in topics.all().items():
+        assert {key: found[name][key] for key in config} == config
+        assert found[name]["compression.type"] == "lz4"
+        assert found[name]["min.insync.replicas"] == "1"
+    assert found[topics.events]["retention.ms"] == str(7 * DAY_MS)
+    assert found[topics.catalog]["cleanup.policy"] == "compact"
+
+
+@pytest.mark.parametrize("look", [existing_partitions, discover_partitions])
+def test_no_broker_is_a_sentence(look, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names the address and the setting."""
+    monkeypatch.setattr("freshet.core.events.cluster._REQUEST_S", 0.3)
+    limit = {} if look is existing_partitions else {"timeout_s": 0.5}
+    with pytest.raises(ServiceError, match=r"127\.0\.0\.1:1 .*FRESHET_KAFKA_BOOTSTRAP"):
+        look(Settings(kafka_bootstrap="127.0.0.1:1"), **limit)
+
+
+def _config(settings: Settings, topic: str) -> dict[str, str]:
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    [described] = admin.describe_configs([resource]).values()
+    return {name: entry.value for name, entry in described.result(10).items()}
