@@ -1,4 +1,4 @@
-"""The processes of an installation on this machine: backends, worker, server."""
+"""The processes of an installation on this machine: worker and server, on their backends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,11 @@ import httpx
 import msgspec
 import psutil
 
+from freshet.commands.backends import Durable, Say, start_backends
 from freshet.commands.running import announce, require_none
 from freshet.core.errors import ServiceError
 from freshet.core.settings import Settings, environment_of
-from freshet.embedded.broker import EmbeddedBroker
 from freshet.embedded.child import Child
-from freshet.embedded.redis import RedisServer
 
 SERVER_READY_S = 60.0
 WATCH_S = 0.25
@@ -63,7 +62,7 @@ class Installation:
 
 @contextmanager
 def run_installation(
-    settings: Settings, *, logs: Path, say: Callable[[str], object]
+    settings: Settings, *, logs: Path, say: Say, durable: Durable | None = None
 ) -> Iterator[Installation]:
     """Run backends, worker and server for as long as the context lasts.
 
@@ -73,9 +72,11 @@ def run_installation(
         settings: addresses that the environment does not name are replaced.
         logs: folder of the logs of all processes.
         say: tells a person what is happening.
+        durable: the backends that keep what they have; None for those that forget.
 
     Raises:
         ServiceError: one of them does not start.
+        SettingError: what is asked for and what is named do not go together.
     """
     require_none()
     # Both by name: a shell starts what it puts into the background with SIGINT ignored.
@@ -83,7 +84,7 @@ def run_installation(
         signal.signal(asked, _interrupt)
     with ExitStack() as stack:
         say(f"starting; logs are in {logs}/")
-        settings = start_backends(stack, settings, logs=logs)
+        settings = start_backends(stack, settings, logs=logs, durable=durable, say=say)
         worker = start_worker(settings, log=logs / "worker.log")
         stack.callback(worker.stop)
         server = start_server(settings, log=logs / "server.log")
@@ -143,30 +144,6 @@ def start_server(settings: Settings, *, log: Path, wait_until_ready: bool = True
         child.stop()
         raise
     return Server(child, url)
-
-
-def start_backends(
-    stack: ExitStack, settings: Settings, *, logs: Path, environ: Mapping[str, str] | None = None
-) -> Settings:
-    """Start the backends that nobody named and return settings that name them.
-
-    Args:
-        stack: ends what was started.
-        settings: an address that is not the default was named, in a file or the environment.
-        logs: folder of their logs.
-        environ: where even the default may be named; the process' own when None.
-    """
-    environ = os.environ if environ is None else environ
-    defaults, started = Settings(), {}
-    if (
-        settings.kafka_bootstrap == defaults.kafka_bootstrap
-        and "FRESHET_KAFKA_BOOTSTRAP" not in environ
-    ):
-        broker = stack.enter_context(EmbeddedBroker(log=logs / "broker.log"))
-        started["kafka_bootstrap"] = broker.bootstrap
-    if settings.redis_url == defaults.redis_url and "FRESHET_REDIS_URL" not in environ:
-        started["redis_url"] = stack.enter_context(RedisServer(log=logs / "redis.log")).url
-    return msgspec.structs.replace(settings, **started)
 
 
 def _listening_ports(child: Child) -> list[int]:
