@@ -1,7 +1,9 @@
-"""Events in Kafka to state in Redis: one worker, both folds counted, against a plain Faust agent.
+"""Events in Kafka to state in Redis: one worker, both folds counted, and what others make of it.
 
 The events lie in the topic before the clock starts. It starts with the first event applied and
-stops when user side and item side count them all. Broker, Redis and worker share the machine.
+stops with the last; for the worker that is when user side and item side count them all. Broker,
+Redis and worker share the machine. The peers fold the same kind of events, naively, in a plain
+Faust agent, in Bytewax and in Quix Streams (`benchmarks/peers`); none of them is effectively once.
 """
 
 from __future__ import annotations
@@ -9,127 +11,98 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
+from typing import Any
 
 import click
-import redis
 
-from benchmarks.plain_faust import APPLIED_KEY
-from benchmarks.workload import encoded_events, produce_all
-from freshet.core.events.cluster import discover_partitions
-from freshet.core.events.topics import Topics
-from freshet.core.settings import Settings, environment_of
-from freshet.core.state.reader import StateReader
+from benchmarks.backlog import fold_rate, running, running_worker, stage
+from benchmarks.peers.environment import REQUIREMENTS, python_of
+from benchmarks.peers.plain_fold import APPLIED_KEY
 from freshet.embedded.kafka import KafkaBroker
-from freshet.embedded.redis import RedisServer
-from online_models.artifacts.tiny import publish_tiny_bundle, tiny_items
 
-USERS, ITEMS = 20_000, 10_000
-POLL_S = 0.02
-TIMEOUT_S = 300.0
+PLAIN = "plain_faust"
 
 
 @click.command()
+@click.option("--broker", type=click.Choice(["kafka"]), default="kafka", help="Where the log is.")
 @click.option("--events", default=400_000, help="Events of a round of the worker.")
 @click.option("--plain-events", default=60_000, help="Events of a round of the plain agent.")
+@click.option("--peer-events", default=200_000, help="Events of a round of each peer.")
 @click.option("--rounds", default=3, help="Rounds of each, in turn; medians are printed.")
-def main(events: int, plain_events: int, rounds: int) -> None:
-    """Measure one worker against a plain Faust agent, on Apache Kafka."""
-    ours, plain, cpu = [], [], []
-    for number in range(rounds):
-        rate, seconds = measure_worker(events, number)
-        ours.append(rate)
-        cpu.append(seconds / events * 1e6)
-        plain.append(measure_plain(plain_events, number))
-        click.echo(f"round {number + 1}: worker {ours[-1]:,.0f}/s, plain Faust {plain[-1]:,.0f}/s")
+@click.option("--peers/--no-peers", default=True, help="Bytewax and Quix Streams too.")
+def main(
+    broker: str, events: int, plain_events: int, peer_events: int, rounds: int, peers: bool
+) -> None:
+    """Measure one worker against a plain Faust agent, Bytewax and Quix Streams."""
+    python = {PLAIN: sys.executable}
+    if peers:
+        python |= {name: python_of(name) for name in REQUIREMENTS}
+    ours, redis_us = [], []
+    theirs: dict[str, list[float]] = {name: [] for name in python}
+    with KafkaBroker() as kafka:
+        for number in range(rounds):
+            rate, redis_s = measure_worker(kafka, events, number)
+            ours.append(rate)
+            redis_us.append(redis_s / events * 1e6)
+            for name, interpreter in python.items():
+                count = plain_events if name == PLAIN else peer_events
+                theirs[name].append(measure_peer(kafka, name, interpreter, count, number))
+            shown = [f"{name} {rates[-1]:,.0f}/s" for name, rates in theirs.items()]
+            click.echo(f"round {number + 1}: worker {rate:,.0f}/s, {', '.join(shown)}")
     figures = {
-        "broker": "kafka",
+        "broker": broker,
         "events": events,
-        "events_per_s": round(statistics.median(ours)),
-        "events_per_s_rounds": [round(rate) for rate in ours],
-        "redis_cpu_us_per_event": round(statistics.median(cpu), 2),
-        "plain_faust_events_per_s": round(statistics.median(plain)),
-        "ratio": round(statistics.median(a / b for a, b in zip(ours, plain, strict=True)), 2),
-        "load_average": os.getloadavg()[0],
+        "rounds": rounds,
+        **_rates("", ours),
+        "redis_cpu_us_per_event": round(statistics.median(redis_us), 2),
     }
-    click.echo(json.dumps(figures))
+    for name, rates in theirs.items():
+        ratios = [mine / other for mine, other in zip(ours, rates, strict=True)]
+        ratio = "ratio" if name == PLAIN else f"{name}_ratio"
+        figures |= _rates(f"{name}_", rates) | {ratio: round(statistics.median(ratios), 2)}
+    click.echo(json.dumps({**figures, "load_average": os.getloadavg()[0]}))
 
 
-def measure_worker(events: int, seed: int) -> tuple[float, float]:
+def measure_worker(kafka: KafkaBroker, events: int, number: int) -> tuple[float, float]:
     """Return the events per second of one worker, and the CPU seconds that Redis took."""
     with ExitStack() as stack:
-        settings, partitions = _prepare(stack, events, seed)
-        publish_tiny_bundle(Path(settings.models_dir), tiny_items(ITEMS))
-        client = redis.Redis.from_url(settings.redis_url)
-        reader = StateReader(client, settings.namespace, partitions)
-
-        def applied() -> int:
-            sides = (reader.user_positions(), reader.item_positions())
-            return min(sum(at.get("applied", 0) for at in side) for side in sides)
-
-        command = [sys.executable, "-m", "freshet.commands.main", "worker", "--alone"]
-        _start(stack, command, environment_of(settings))
-        rate = _rate(applied, events)
-        cpu = client.info("cpu")
+        place = stage(stack, kafka, f"worker-{number}")
+        place.produce(events, seed=number)
+        with running_worker(place.settings) as process:
+            rate = fold_rate([process], place.applied, events)
+        cpu = place.client.info("cpu")
         return rate, cpu["used_cpu_user"] + cpu["used_cpu_sys"]
 
 
-def measure_plain(events: int, seed: int) -> float:
-    """Return the events per second of the plain Faust agent."""
+def measure_peer(kafka: KafkaBroker, name: str, python: str, events: int, number: int) -> float:
+    """Return the events per second of a peer.
+
+    Args:
+        kafka: holds the log.
+        name: `plain_faust`, `bytewax` or `quix`.
+        python: interpreter of its environment.
+        events: how many.
+        number: of the round.
+    """
     with ExitStack() as stack:
-        settings, _ = _prepare(stack, events, seed)
-        client = redis.Redis.from_url(settings.redis_url)
-        topic = Topics(settings.namespace).events
+        place = stage(stack, kafka, f"{name.replace('_', '-')}-{number}")
+        place.produce(events, seed=number)
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        command = [sys.executable, "-m", "benchmarks.plain_faust"]
-        command += [settings.kafka_bootstrap, settings.redis_url, topic]
-        _start(stack, command, {"FAUST_DATADIR": folder})
-        return _rate(lambda: int(client.get(APPLIED_KEY) or 0), events)
+        settings = place.settings
+        command = [python, "-m", f"benchmarks.peers.{name.removeprefix('plain_')}_peer"]
+        command += [settings.kafka_bootstrap, settings.redis_url, place.events_topic]
+        with running(command, {"FAUST_DATADIR": folder}) as process:
+            return fold_rate([process], lambda: int(place.client.get(APPLIED_KEY) or 0), events)
 
 
-def _prepare(stack: ExitStack, events: int, seed: int) -> tuple[Settings, int]:
-    """Start Kafka and Redis and put the events into the topic."""
-    kafka = stack.enter_context(KafkaBroker())
-    server = stack.enter_context(RedisServer())
-    models = stack.enter_context(tempfile.TemporaryDirectory())
-    settings = Settings(
-        namespace="bench", kafka_bootstrap=kafka.bootstrap, redis_url=server.url, models_dir=models
-    )
-    partitions = discover_partitions(settings)
-    keys, values = encoded_events(events, users=USERS, items=ITEMS, seed=seed)
-    produce_all(kafka.bootstrap, Topics("bench").events, partitions, keys, values)
-    return settings, partitions
-
-
-def _start(stack: ExitStack, command: list[str], environment: dict[str, str]) -> None:
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    stack.callback(process.wait, 30)
-    stack.callback(process.terminate)
-
-
-def _rate(applied: Callable[[], int], events: int) -> float:
-    """Return the rate from the first event seen applied to the last."""
-    deadline = time.monotonic() + TIMEOUT_S
-    started, first = 0.0, 0
-    while (count := applied()) < events:
-        now = time.monotonic()
-        if now > deadline:
-            raise click.ClickException(f"only {count:,} of {events:,} events within {TIMEOUT_S} s")
-        if count and not started:
-            started, first = now, count
-        time.sleep(POLL_S)
-    return (events - first) / (time.monotonic() - started)
+def _rates(prefix: str, rates: list[float]) -> dict[str, Any]:
+    return {
+        f"{prefix}events_per_s": round(statistics.median(rates)),
+        f"{prefix}events_per_s_rounds": [round(rate) for rate in rates],
+    }
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -24,6 +22,7 @@ import click
 import numpy as np
 import redis
 
+from benchmarks.steady_events import go, steady_events
 from benchmarks.workload import encoded_events, produce_all
 from freshet.commands.processes import start_server, start_worker
 from freshet.core.events.cluster import discover_partitions
@@ -38,6 +37,7 @@ from online_models.artifacts.tiny import publish_tiny_bundle, tiny_items
 USERS = 20_000
 HISTORY = {"click": 0.7, "view": 0.3}
 WARM_UP_S = 5
+EVENT_TICK_MS = 20  # the load beside the requests need not be smooth, and must cost little
 
 
 @click.command()
@@ -67,12 +67,16 @@ def main(items: int, candidates: int, requests_per_s: int, events_per_s: int, se
         _fill(settings, partitions, items)
         server = start_server(settings, log=folder / "server.log")
         stack.callback(server.child.stop)
-        command = [sys.executable, "-m", "benchmarks.steady_events", settings.kafka_bootstrap]
-        events = subprocess.Popen(
-            [*command, str(partitions), str(events_per_s), str(seconds + WARM_UP_S), str(items)]
-        )
-        stack.callback(events.wait)
-        stack.callback(events.terminate)
+        load = {
+            "partitions": partitions,
+            "rate": events_per_s,
+            "seconds": seconds + WARM_UP_S,
+            "items": items,
+            "tick-ms": EVENT_TICK_MS,
+            "linger-ms": 2,
+        }
+        options = [part for name, value in load.items() for part in (f"--{name}", str(value))]
+        go(stack.enter_context(steady_events(settings.kafka_bootstrap, *options)))
         asyncio.run(_ask(server.url, requests_per_s, WARM_UP_S, seed=1))
         answers = asyncio.run(_ask(server.url, requests_per_s, seconds, seed=2))
     click.echo(json.dumps(_figures(answers, items, candidates, events_per_s, seconds)))

@@ -1,8 +1,6 @@
-"""The simpler way: a plain Faust agent, `take()` and one Redis pipeline per batch.
+"""The naive fold as a plain Faust agent: JSON records, `take()`, one Redis pipeline per batch.
 
-What a careful engineer writes first: JSON records decoded by Faust, a batch of events, the same
-state (history, counts, item counters, trending, transitions, positions of none) in Redis' own
-types. It is at least once at best. `benchmarks.ingest` runs it beside the worker.
+`python -m benchmarks.peers.faust_peer BOOTSTRAP REDIS_URL TOPIC`
 """
 
 from __future__ import annotations
@@ -13,10 +11,9 @@ from typing import Any
 import faust
 import redis.asyncio as redis
 
-APPLIED_KEY = "plain:applied"
+from benchmarks.peers.plain_fold import APPLIED_KEY, fold_event
+
 BATCH = 500
-TREND_BUCKET_MS = 75_000
-VISITS = {"click", "view", "cart", "purchase", "rating"}
 
 
 class EventRecord(faust.Record, serializer="json"):  # type: ignore[call-arg]
@@ -50,27 +47,11 @@ def create_app(bootstrap: str, redis_url: str, topic_name: str) -> Any:
         async for events in stream.take(BATCH, within=0.05):
             pipe = client.pipeline(transaction=False)
             for event in events:
-                _fold_event(pipe, event, last_visit)
+                fold_event(pipe, event.type, event.user_id, event.item_id, event.ts_ms, last_visit)
             pipe.incrby(APPLIED_KEY, len(events))
             await pipe.execute()
 
     return app
-
-
-def _fold_event(pipe: Any, event: EventRecord, last_visit: dict[str, str]) -> None:
-    user, item = f"plain:u:{event.user_id}", f"plain:i:{event.item_id}"
-    pipe.hincrby(user, event.type, 1)
-    pipe.hincrby(item, event.type, 1)
-    if event.type == "impression":
-        return
-    pipe.lpush(f"{user}:history", f"{event.item_id} {event.type} {event.ts_ms}")
-    pipe.ltrim(f"{user}:history", 0, 49)
-    pipe.zincrby(f"plain:trend:{event.ts_ms // TREND_BUCKET_MS}", 1, event.item_id)
-    if event.type in VISITS:
-        previous = last_visit.get(event.user_id)
-        if previous is not None:
-            pipe.zincrby(f"plain:next:{previous}", 1, event.item_id)
-        last_visit[event.user_id] = event.item_id
 
 
 if __name__ == "__main__":

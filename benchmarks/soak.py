@@ -1,0 +1,172 @@
+"""Memory over time: worker and server under a steady load, and the slope of what they hold.
+
+Before the clock starts every user has a full history, so that what grows afterwards is not the
+state. The slope is a line through the samples after the warm-up, with its standard error: below
+twice that, it is noise.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+import httpx
+import numpy as np
+import psutil
+
+from benchmarks.steady_events import USERS, go, steady_events
+from benchmarks.workload import encoded_events, produce_all
+from freshet.commands.processes import start_server, start_worker
+from freshet.core.events.cluster import discover_partitions
+from freshet.core.events.codec import encode
+from freshet.core.events.topics import Topics
+from freshet.core.progress import ProgressReader
+from freshet.core.settings import Settings
+from freshet.embedded.child import Child
+from freshet.embedded.kafka import KafkaBroker
+from freshet.embedded.redis import RedisServer
+from online_models.artifacts.tiny import publish_tiny_bundle, tiny_items
+
+EVENTS_PER_USER = 60  # more than a history holds
+SAMPLE_S = 1.0
+MIB = 1 << 20
+
+
+@click.command()
+@click.option("--minutes", default=30.0, help="How long to watch, warm-up included.")
+@click.option("--rate", default=500, help="Events per second.")
+@click.option("--requests-per-s", default=20, help="Recommendations asked for beside them.")
+@click.option("--items", default=10_000, help="Items of the catalogue.")
+@click.option("--users", default=USERS, help="How many of the users have a history before.")
+@click.option("--warm-up", default=0.3, help="Part of the time that is not counted.")
+def main(
+    minutes: float, rate: int, requests_per_s: int, items: int, users: int, warm_up: float
+) -> None:
+    """Measure whether worker and server grow, on Apache Kafka."""
+    seconds = int(minutes * 60)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        kafka = stack.enter_context(KafkaBroker())
+        settings = Settings(
+            namespace="bench",
+            kafka_bootstrap=kafka.bootstrap,
+            redis_url=stack.enter_context(RedisServer()).url,
+            models_dir=str(folder / "models"),
+            http_port=0,
+        )
+        partitions = discover_partitions(settings)
+        publish_tiny_bundle(Path(settings.models_dir), tiny_items(items))
+        supervisor = start_worker(settings, log=folder / "worker.log")
+        stack.callback(supervisor.stop)
+        _fill(settings, partitions, items, users)
+        server = start_server(settings, log=folder / "server.log")
+        stack.callback(server.child.stop)
+        options = [
+            part
+            for name, value in {
+                "partitions": partitions,
+                "rate": rate,
+                "seconds": seconds,
+                "items": items,
+            }.items()
+            for part in (f"--{name}", str(value))
+        ]
+        producer = stack.enter_context(steady_events(settings.kafka_bootstrap, *options))
+        watched = {"worker": _worker_of(supervisor), "server": psutil.Process(server.child.pid)}
+        stop = threading.Event()
+        asking = threading.Thread(target=_ask, args=(server.url, requests_per_s, users, stop))
+        go(producer)
+        asking.start()
+        try:
+            times_s, held_bytes = _watch(watched, seconds)
+        finally:
+            stop.set()
+            asking.join()
+    figures = {"minutes": minutes, "rate": rate, "requests_per_s": requests_per_s}
+    for name, held in held_bytes.items():
+        figures |= _growth(name, times_s, held, after_s=warm_up * seconds)
+    click.echo(json.dumps(figures | {"load_average": round(os.getloadavg()[0], 2)}))
+
+
+def _fill(settings: Settings, partitions: int, items: int, users: int) -> None:
+    """Offer the catalogue, give every user a full history, and wait until all is applied."""
+    topics, bootstrap = Topics(settings.namespace), settings.kafka_bootstrap
+    entries = tiny_items(items)
+    ids = [item.item_id.encode() for item in entries]
+    produce_all(bootstrap, topics.catalog, partitions, ids, [encode(item) for item in entries])
+    keys, values = encoded_events(
+        users * EVENTS_PER_USER,
+        users=users,
+        items=items,
+        seed=7,
+        shares={"click": 0.7, "view": 0.3},
+    )
+    produce_all(bootstrap, topics.events, partitions, keys, values)
+    with ProgressReader(settings, partitions) as progress:
+        while not progress.drained():
+            time.sleep(0.5)
+
+
+def _worker_of(supervisor: Child) -> psutil.Process:
+    for process in psutil.Process(supervisor.pid).children(recursive=True):
+        if "--alone" in process.cmdline():
+            return process
+    raise click.ClickException(f"the worker does not run\n{supervisor.log_tail()}")
+
+
+def _ask(url: str, requests_per_s: int, users: int, stop: threading.Event) -> None:
+    """Ask for lists by a schedule, of every user in turn."""
+    start = time.monotonic()
+    number = 0
+    with httpx.Client(base_url=url, timeout=10) as client:
+        while not stop.wait(max(start + number / requests_per_s - time.monotonic(), 0)):
+            user = f"user-{number % users}"
+            client.get("/v1/recommendations", params={"user": user, "impressions": "client"})
+            number += 1
+
+
+def _watch(
+    watched: dict[str, psutil.Process], seconds: int
+) -> tuple[list[float], dict[str, list[int]]]:
+    """Return when it was looked, and the bytes that each process held then.
+
+    Raises:
+        ClickException: a process ended, and what follows would be another's memory.
+    """
+    times_s: list[float] = []
+    held: dict[str, list[int]] = {name: [] for name in watched}
+    start = time.monotonic()
+    while (now_s := time.monotonic() - start) < seconds:
+        times_s.append(now_s)
+        for name, process in watched.items():
+            try:
+                held[name].append(process.memory_info().rss)
+            except psutil.NoSuchProcess as error:
+                raise click.ClickException(f"the {name} ended after {now_s:.0f} s") from error
+        time.sleep(SAMPLE_S)
+    return times_s, held
+
+
+def _growth(
+    name: str, times_s: list[float], held: list[int], *, after_s: float
+) -> dict[str, float]:
+    """Return the slope of a line through the samples after the warm-up, MiB an hour."""
+    counted = [row for row, at in enumerate(times_s) if at >= after_s]
+    hours = np.array(times_s)[counted] / 3600
+    mib = np.array(held)[counted] / MIB
+    (slope, _), covariance = np.polyfit(hours, mib, 1, cov=True)
+    return {
+        f"{name}_rss_mib": round(float(mib[-1]), 1),
+        f"{name}_mib_per_h": round(float(slope), 2),
+        f"{name}_mib_per_h_error": round(float(np.sqrt(covariance[0, 0])), 2),
+    }
+
+
+if __name__ == "__main__":
+    main()
