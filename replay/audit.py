@@ -1,10 +1,11 @@
-"""Law 1 audited: what was sent of each person and type, against what the state has counted."""
+"""Law 1 audited: what was sent of each person (or item) and type, and what the state counts."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ class Audit:
     Attributes:
         lost: events sent and not counted.
         doubled: events counted more often than sent.
+        wrong: how many people have a difference.
         worst: people with the largest differences, at most five.
     """
 
@@ -29,13 +31,19 @@ class Audit:
     applied: int
     lost: int
     doubled: int
+    wrong: int
     worst: list[str]
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Counts what is sent."""
+    """Counts what is sent.
 
+    Attributes:
+        of: whose counts are kept: the person's, unless told to take the item's.
+    """
+
+    of: Callable[[Event], str] = attrgetter("user_id")
     sent: dict[str, Counts] = field(
         default_factory=lambda: defaultdict(lambda: np.zeros(len(EVENT_TYPES), np.int64))
     )
@@ -43,27 +51,28 @@ class Ledger:
     def note(self, events: Iterable[Event]) -> None:
         """Count events that are sent, each once however often it is sent."""
         for event in events:
-            self.sent[event.user_id][TYPE_CODES[event.type]] += 1
+            self.sent[self.of(event)][TYPE_CODES[event.type]] += 1
 
-    def audit(self, user_ids: Sequence[str], users: Records) -> Audit:
+    def audit(self, names: Sequence[str], records: Records) -> Audit:
         """Compare with the state.
 
         Args:
-            user_ids: (n,) all people whom the state knows.
-            users: (n,) of `USER_DTYPE`, their records.
+            names: (n,) all people (or items) whom the state knows.
+            records: (n,) of `USER_DTYPE` (or `ITEM_DTYPE`), their records.
         """
         nothing = np.zeros(len(EVENT_TYPES), np.int64)
-        counts = users["type_counts"].astype(np.int64)
-        counted = dict(zip(user_ids, counts, strict=True))
+        counts = records["type_counts"].astype(np.int64)
+        counted = dict(zip(names, counts, strict=True))
         missing = {
-            user: self.sent.get(user, nothing) - counted.get(user, nothing)
-            for user in {*self.sent, *counted}
+            name: self.sent.get(name, nothing) - counted.get(name, nothing)
+            for name in {*self.sent, *counted}
         }
-        worst = sorted(missing, key=lambda user: (-int(abs(missing[user]).sum()), user))[:5]
+        worst = sorted(missing, key=lambda name: (-int(abs(missing[name]).sum()), name))[:5]
         return Audit(
             produced=int(sum(sent.sum() for sent in self.sent.values())),
             applied=int(counts.sum()),
             lost=int(sum(np.maximum(each, 0).sum() for each in missing.values())),
             doubled=int(sum(np.maximum(-each, 0).sum() for each in missing.values())),
-            worst=[user for user in worst if missing[user].any()],
+            wrong=sum(bool(each.any()) for each in missing.values()),
+            worst=[name for name in worst if missing[name].any()],
         )

@@ -1,0 +1,200 @@
+"""The doors of the chaos into a worker: bugs on demand, and protections taken away.
+
+Nothing of this is in the product. The worker of a chaos run is composed of the same parts, with
+these around them: `StruckStore`, `StruckFold`, `MuteProducer` and `ForgetfulItems`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from confluent_kafka import Consumer, TopicPartition
+from numpy.typing import NDArray
+
+from freshet.core.events.codec import decode_events
+from freshet.core.events.producer import EventProducer, Record
+from freshet.core.events.topics import Topics
+from freshet.core.settings import Settings
+from freshet.core.state.keys import Keys
+from streams.fold_shell import FoldShell
+from streams.item_shell import ItemShell
+from streams.record_batch import RecordBatch
+from streams.store import Position, Store, Wanted, Write
+
+POSITION: Final = "position"
+EVENT_IDS: Final = "event-ids"
+SOURCE_OFFSETS: Final = "source-offsets"
+DEAD_LETTERS: Final = "dead-letters"
+PROTECTIONS: Final = {
+    POSITION: "read from Kafka's commit, and write whatever comes",
+    EVENT_IDS: "count an event again when it is sent again",
+    SOURCE_OFFSETS: "count rows of the item deltas again when they are emitted again",
+    DEAD_LETTERS: "pass over what cannot be read, in silence",
+}
+COMMIT_S = 10.0
+
+
+class PlantedError(Exception):
+    """What a programmer got wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bugs:
+    """Bugs on demand: files that name a place; who passes it first takes the file and fails.
+
+    Attributes:
+        tokens: folder of the files.
+    """
+
+    tokens: Path
+
+    def strike(self, place: str) -> None:
+        """Fail if it is asked for.
+
+        Raises:
+            PlantedError: it is.
+        """
+        for token in self.tokens.glob(f"{place}-*"):
+            try:
+                token.unlink()
+            except FileNotFoundError:  # another worker was first
+                continue
+            raise PlantedError(f"{token.name}, asked for by the chaos")
+
+
+class KafkaCommits:
+    """What Kafka holds as committed, which a worker of ours never reads.
+
+    Args:
+        settings: names the broker and the consumer group.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        keys, topics = Keys(settings.namespace), Topics(settings.namespace)
+        self._partition_of = {
+            key_of(number): TopicPartition(topic, number)
+            for number in range(settings.partitions)
+            for key_of, topic in (
+                (keys.user_position, topics.events),
+                (keys.item_position, topics.item_deltas),
+                (keys.catalog_position, topics.catalog),
+            )
+        }
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": settings.kafka_bootstrap,
+                "group.id": settings.namespace,  # asked for its commits, never joined
+                "enable.auto.commit": False,
+            }
+        )
+
+    def of(self, position_key: str) -> int | None:
+        """Return the offset committed for the partition of a position, None for none."""
+        where = self._partition_of[position_key]
+        (found,) = self._consumer.committed([where], timeout=COMMIT_S)
+        return found.offset if found.offset >= 0 else None
+
+
+class StruckStore:
+    """A store with bugs at its door and, if asked for, without the check of the position.
+
+    Args:
+        inner: the store.
+        bugs: on demand.
+        commits: where to start from instead of the position, None to leave it as it is.
+    """
+
+    def __init__(self, inner: Store, bugs: Bugs, commits: KafkaCommits | None = None) -> None:
+        self._inner = inner
+        self._bugs = bugs
+        self._commits = commits
+
+    async def position(self, key: str) -> Position:
+        """Return the position, or what stands in for it."""
+        found = await self._inner.position(key)
+        if self._commits is None:
+            return found
+        committed = self._commits.of(key)
+        found.pop("next", None)
+        return found if committed is None else {**found, "next": committed}
+
+    async def fields(self, wanted: Wanted) -> list[list[bytes | None]]:
+        """As the store itself does."""
+        return await self._inner.fields(wanted)
+
+    async def numbers(self, key: str) -> dict[str, int]:
+        """As the store itself does."""
+        return await self._inner.numbers(key)
+
+    async def scan(self, key: str, cursor: int, count: int) -> tuple[int, dict[bytes, bytes]]:
+        """As the store itself does."""
+        return await self._inner.scan(key, cursor, count)
+
+    async def apply(self, writes: Sequence[Write]) -> None:
+        """Write, failing before or after when a bug is due."""
+        self._bugs.strike("before_write")
+        if self._commits is not None:
+            writes = [await self._unchecked(write) for write in writes]
+        await self._inner.apply(writes)
+        self._bugs.strike("after_write")
+
+    async def _unchecked(self, write: Write) -> Write:
+        """Return a write that expects whatever is there."""
+        found = await self._inner.position(write.move.key)
+        return replace(write, move=replace(write.move, expected=found.get("next", -1)))
+
+
+class MuteProducer(EventProducer):
+    """A producer that loses the dead letters."""
+
+    def __init__(self, bootstrap: str, dead_letters: str) -> None:
+        super().__init__(bootstrap)
+        self._dead_letters = dead_letters
+
+    async def deliver(self, records: Sequence[Record], timeout_s: float = 5.0) -> list[str | None]:
+        """Produce all but the dead letters, and say that all were kept."""
+        kept = [record for record in records if record.topic != self._dead_letters]
+        results = await super().deliver(kept, timeout_s)
+        return [*results, *[None] * (len(records) - len(kept))]
+
+
+class ForgetfulItems(ItemShell):
+    """An item fold that does not know which rows it has applied."""
+
+    def _passed(self, partition: int) -> NDArray[np.int64]:
+        return np.zeros_like(super()._passed(partition))
+
+
+class StruckFold:
+    """A fold with bugs at its door and, if asked for, with events that are all new to it.
+
+    Everything else is the fold's own.
+    """
+
+    def __init__(self, inner: FoldShell[Any, Any], bugs: Bugs, *, new_ids: bool = False) -> None:
+        self._inner = inner
+        self._bugs = bugs
+        self._new_ids = new_ids
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def apply(self, batches: Sequence[RecordBatch]) -> None:
+        """Apply a round, failing first when a bug is due."""
+        self._bugs.strike("before_fold")
+        await self._inner.apply([_renamed(each) for each in batches] if self._new_ids else batches)
+
+
+def _renamed(batch: RecordBatch) -> RecordBatch:
+    """Return the batch with event ids that never came before, and with its poison as it is."""
+    events, indices, _ = decode_events(batch.values, batch.ts_ms)
+    values = list(batch.values)
+    for event, index in zip(events, indices, strict=True):
+        event_id = f"{batch.partition}-{batch.offsets[index]}"
+        values[index] = msgspec.json.encode(msgspec.structs.replace(event, event_id=event_id))
+    return replace(batch, values=values)

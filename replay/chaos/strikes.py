@@ -1,0 +1,82 @@
+"""The strikes: what each kind of the plan does to the processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from replay.chaos.plan import Strike
+from replay.chaos.victims import Victims
+
+Wait = Callable[[float], None]
+"""Lets so many seconds pass."""
+
+
+def _kill_worker(victims: Victims, strike: Strike, _wait: Wait) -> None:
+    victims.kill_workers(strike.worker)
+
+
+def _kill_all_workers(victims: Victims, _strike: Strike, _wait: Wait) -> None:
+    victims.kill_workers(*range(len(victims.workers)))
+
+
+def _stop_worker(victims: Victims, strike: Strike, _wait: Wait) -> None:
+    victims.restart_worker(strike.worker)
+
+
+def _freeze_worker(victims: Victims, strike: Strike, wait: Wait) -> None:
+    with victims.frozen_worker(strike.worker):
+        wait(strike.lasts_s)
+
+
+def _extra_worker(victims: Victims, strike: Strike, wait: Wait) -> None:
+    extra = victims.start_worker(len(victims.workers))
+    wait(strike.lasts_s)
+    victims.end_worker(extra)
+
+
+def _bug(victims: Victims, strike: Strike, _wait: Wait) -> None:
+    victims.strike_bug(strike.place)
+
+
+def _kill_broker(victims: Victims, strike: Strike, wait: Wait) -> None:
+    with victims.dead_broker():
+        wait(strike.lasts_s)
+
+
+def _freeze_broker(victims: Victims, strike: Strike, wait: Wait) -> None:
+    with victims.frozen_broker():
+        wait(strike.lasts_s)
+
+
+def _kill_redis(victims: Victims, strike: Strike, wait: Wait) -> None:
+    with victims.dead_redis():
+        wait(strike.lasts_s)
+
+
+def _rewind_redis(victims: Victims, strike: Strike, wait: Wait) -> None:
+    copied = victims.folder / "redis-before"
+    victims.copy_redis_log(copied)
+    wait(strike.lasts_s)
+    with victims.dead_redis():
+        victims.put_redis_log(copied)
+
+
+def _flush_redis(victims: Victims, _strike: Strike, _wait: Wait) -> None:
+    victims.flush_redis()
+
+
+STRIKES: Final[dict[str, Callable[[Victims, Strike, Wait], None]]] = {
+    "kill_worker": _kill_worker,
+    "kill_all_workers": _kill_all_workers,
+    "stop_worker": _stop_worker,
+    "freeze_worker": _freeze_worker,
+    "extra_worker": _extra_worker,
+    "bug": _bug,
+    "kill_broker": _kill_broker,
+    "freeze_broker": _freeze_broker,
+    "kill_redis": _kill_redis,
+    "rewind_redis": _rewind_redis,
+    "flush_redis": _flush_redis,
+}
+"""One for each of `plan.KINDS`; returns when the damage is over."""

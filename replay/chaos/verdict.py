@@ -1,0 +1,218 @@
+"""The audit of a chaos run: the log itself, the dead letters and the state, against the truth.
+
+The log is read from its start, since it alone knows which records came twice and where poison
+stands; the product's codec has no part in it. Dead letters are promised at least once, so they
+are counted by the record that they name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import redis
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+from freshet.core.errors import ServiceError
+from freshet.core.events.topics import Topics
+from freshet.core.progress import FOLDS, FoldProgress, Offsets, ProgressReader
+from freshet.core.settings import Settings
+from freshet.core.state.reader import StateReader
+from replay.audit import Audit
+from replay.chaos.traffic import POISON_HEADER, Traffic
+from streams.dead_letters import HEADER_PREFIX
+
+READ_S = 30.0
+
+Origin = tuple[int, int]
+"""Partition and offset of a record of the events."""
+
+Reasons = Mapping[Origin, str]
+
+
+@dataclass(frozen=True, slots=True)
+class LogTruth:
+    """What the log of the events holds.
+
+    Attributes:
+        starts: (partitions,) offset of the oldest record.
+        ends: (partitions,) offset behind the newest.
+        events: (partitions,) different events.
+        copies: (partitions,) records of events that had come before.
+        poison: the reason for which each record that is no event must be refused.
+    """
+
+    starts: Offsets
+    ends: Offsets
+    events: Offsets
+    copies: Offsets
+    poison: Reasons
+
+    @property
+    def poisoned(self) -> Offsets:
+        """Return (partitions,) records that are no events."""
+        where = np.array([partition for partition, _ in self.poison], np.int64)
+        return np.bincount(where, minlength=len(self.ends))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the audit found.
+
+    Attributes:
+        users: counts of each person and type.
+        items: counts of each item and type.
+        lag: records that are in a log and not in the state.
+        positions_wrong: totals of the positions that disagree with the log, by partition.
+        dead_letters: records that the dead letters name.
+        dead_letters_wrong: missing, for another reason, or of a record that is fine.
+        copies: records that came twice.
+    """
+
+    users: Audit
+    items: Audit
+    lag: int
+    positions_wrong: int
+    dead_letters: int
+    dead_letters_wrong: int
+    copies: int
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether everything was counted exactly once."""
+        wrong = self.users.wrong + self.items.wrong + self.positions_wrong
+        return not wrong + self.lag + self.dead_letters_wrong
+
+
+def wrong_letters(poison: Reasons, letters: Reasons) -> int:
+    """Return how many dead letters are missing, superfluous, or of another reason.
+
+    >>> wrong_letters({(0, 7): "empty"}, {(0, 7): "empty"}), wrong_letters({(0, 7): "empty"}, {})
+    (0, 1)
+    """
+    return sum(poison.get(origin) != letters.get(origin) for origin in {*poison, *letters})
+
+
+def wrong_totals(progress: FoldProgress, truth: LogTruth) -> int:
+    """Return how many totals of the user fold's positions disagree with the log."""
+    expected = {
+        "next": truth.ends,
+        "applied": truth.events,
+        "duplicates": truth.copies,
+        "rejected": truth.poisoned,
+    }
+    return sum(int((progress.total(name) != total).sum()) for name, total in expected.items())
+
+
+def examine(settings: Settings, partitions: int, traffic: Traffic) -> Verdict:
+    """Audit an installation to which nothing is sent any more.
+
+    Raises:
+        ServiceError: a service does not answer, or the log has dropped records.
+    """
+    truth = read_log(settings, partitions)
+    letters = read_letters(settings, partitions)
+    with ProgressReader(settings, partitions) as reader:
+        progress = {fold: reader.read(fold) for fold in FOLDS}
+    with redis.Redis.from_url(settings.redis_url) as client:
+        state = StateReader(client, settings.namespace, partitions)
+        users, items = traffic.users.audit(*state.users()), traffic.items.audit(*state.items())
+    return Verdict(
+        users,
+        items,
+        lag=sum(int(each.lag.sum()) for each in progress.values()),
+        positions_wrong=wrong_totals(progress["users"], truth),
+        dead_letters=len(letters),
+        dead_letters_wrong=wrong_letters(truth.poison, letters),
+        copies=int(truth.copies.sum()),
+    )
+
+
+def read_log(settings: Settings, partitions: int) -> LogTruth:
+    """Read the events topic whole.
+
+    Raises:
+        ServiceError: Kafka does not answer, or the log no longer begins at offset 0.
+    """
+    topic = Topics(settings.namespace).events
+    seen: set[str] = set()
+    poison: dict[Origin, str] = {}
+    events, copies = np.zeros(partitions, np.int64), np.zeros(partitions, np.int64)
+    starts, ends, records = _whole(settings, topic, partitions)
+    if starts.any():
+        raise ServiceError(
+            "kafka",
+            f"the log begins at offsets {starts.tolist()}, expected 0: the broker has dropped "
+            "records, and a state that is rebuilt from it cannot be whole; use a lower --rate, "
+            "fewer --seconds, or --broker kafka",
+        )
+    for message in records:
+        reason = dict(message.headers() or ()).get(POISON_HEADER)
+        where = message.partition()
+        if reason is not None:
+            poison[where, message.offset()] = reason.decode()
+            continue
+        event_id = msgspec.json.decode(message.value())["event_id"]
+        (copies if event_id in seen else events)[where] += 1
+        seen.add(event_id)
+    return LogTruth(starts, ends, events, copies, poison)
+
+
+def read_letters(settings: Settings, partitions: int) -> Reasons:
+    """Return the reason of every record of the events that the dead letters name.
+
+    A record that was refused for two reasons has both, which no truth agrees with.
+    """
+    topics = Topics(settings.namespace)
+    letters: dict[Origin, str] = {}
+    _, _, records = _whole(settings, topics.dead_letters, partitions)
+    for message in records:
+        found = {
+            name.removeprefix(HEADER_PREFIX): value.decode() for name, value in message.headers()
+        }
+        where = int(found["partition"]) if found["topic"] == topics.events else -1
+        origin = (where, int(found["offset"]))
+        before = letters.setdefault(origin, found["reason"])
+        if before != found["reason"]:
+            letters[origin] = f"{before}, {found['reason']}"
+    return letters
+
+
+def _whole(
+    settings: Settings, topic: str, partitions: int
+) -> tuple[Offsets, Offsets, Iterator[Any]]:
+    """Return the bounds of a topic and its records, those of a partition in order."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap,
+            "group.id": f"{settings.namespace}-verdict",  # never joined
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "log_level": 0,
+        }
+    )
+    bounds = [
+        consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=READ_S)
+        for partition in range(partitions)
+    ]
+    starts, ends = np.array(bounds, np.int64).reshape(-1, 2).T
+    return starts, ends, _records(consumer, topic, starts.tolist())
+
+
+def _records(consumer: Any, topic: str, starts: list[int]) -> Iterator[Any]:
+    left = set(range(len(starts)))
+    consumer.assign([TopicPartition(topic, p, start) for p, start in enumerate(starts)])
+    try:
+        while left:
+            message = consumer.poll(READ_S)
+            if message is None:
+                raise ServiceError("kafka", f"{topic} not read within {READ_S:g} s")
+            if message.error() is None:
+                yield message
+            elif message.error().code() == KafkaError._PARTITION_EOF:
+                left.discard(message.partition())
+    finally:
+        consumer.close()

@@ -1,0 +1,259 @@
+"""The processes of a chaos run: a broker, a Redis that keeps a log, and supervised workers.
+
+All of them are children of the calling thread, which must be the main one: the kernel ends them
+with the thread that started them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import psutil
+import redis
+
+from freshet.core.errors import ServiceError
+from freshet.core.settings import Settings, environment_of
+from freshet.embedded.broker import EmbeddedBroker
+from freshet.embedded.child import Child
+from freshet.embedded.kafka import KafkaBroker
+from freshet.embedded.redis import RedisServer
+from replay.chaos.plan import KAFKA
+
+NAMESPACE = "chaos"
+PARTITIONS = 4
+ALONE = "--alone"
+WORKER_S = 40.0  # until there is a worker to strike, or a worker has ended
+BUG_S = 30.0
+POLL_S = 0.05
+
+Found = TypeVar("Found")
+
+
+class Victims:
+    """The processes, and what can be done to them; a context manager.
+
+    Attributes:
+        settings: with the true addresses.
+        workers: the supervisors.
+
+    Args:
+        settings: of the workers; addresses, namespace and widths are replaced.
+        folder: of all data and logs.
+        broker: which one, of `plan.BROKERS`.
+        workers: how many.
+        without: the protection that the workers do without, "" for none.
+    """
+
+    def __init__(
+        self, settings: Settings, folder: Path, *, broker: str, workers: int, without: str = ""
+    ) -> None:
+        self.folder = folder
+        self.tokens = folder / "bugs"
+        self.tokens.mkdir(parents=True)
+        self._without = without
+        self._tokens = 0
+        self._stack = ExitStack()
+        try:
+            self.redis = self._stack.enter_context(
+                RedisServer(folder=folder / "redis", durable=True)
+            )
+            self._keep_log()
+            log = folder / "broker.log"
+            self.broker: KafkaBroker | EmbeddedBroker
+            if broker == KAFKA:
+                self.broker = KafkaBroker(folder=folder / "kafka", log=log)
+            else:
+                self.broker = EmbeddedBroker(log=log)
+            self._stack.enter_context(self.broker)
+            self.settings = msgspec.structs.replace(
+                settings,
+                heartbeat_s=0.0,  # the audit compares offsets with what was sent
+                namespace=NAMESPACE,
+                kafka_bootstrap=self.broker.bootstrap,
+                redis_url=self.redis.url,
+                partitions=PARTITIONS,
+                models_dir=str(folder / "models"),
+                worker_metrics_port=0,  # several workers would fight for one
+            )
+            self.workers = [self.start_worker(number) for number in range(workers)]
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def start_worker(self, number: int) -> Child:
+        """Start a supervised worker; one of the same number before it must have ended."""
+        command = [sys.executable, "-m", "replay.chaos.worker"]
+        command += ["--instance-id", f"worker-{number}", "--tokens", str(self.tokens.absolute())]
+        command += ["--without", self._without] if self._without else []
+        log = self.folder / f"worker-{number}.log"
+        child = Child(
+            f"worker {number}", command, log=log, environment=environment_of(self.settings)
+        )
+        self._stack.callback(child.stop)
+        return child
+
+    def require_running(self) -> None:
+        """Raise when a supervisor has ended by itself.
+
+        Raises:
+            ServiceError: names it and holds the end of its log.
+        """
+        for child in self.workers:
+            if not child.running:
+                code = child.process.returncode
+                raise ServiceError(child.name, f"ended with code {code}\n{child.log_tail()}")
+
+    def worker_process(self, number: int) -> psutil.Process:
+        """Return the worker below a supervisor, waiting for it while it is between two lives.
+
+        Raises:
+            ServiceError: there is none for long.
+        """
+        return self._wait(
+            lambda: _below(self.workers[number]), WORKER_S, f"worker {number}", "does not start"
+        )
+
+    def kill_workers(self, *numbers: int) -> None:
+        """Kill -9 workers at once; their supervisors start them again."""
+        for process in [self.worker_process(number) for number in numbers]:
+            with contextlib.suppress(psutil.NoSuchProcess):  # it was about to end by itself
+                process.kill()
+
+    def restart_worker(self, number: int) -> None:
+        """Ask a worker to stop, as a deployment does, and start it again.
+
+        Raises:
+            ServiceError: it did not stop as asked.
+        """
+        self.end_worker(self.workers[number])
+        self.workers[number] = self.start_worker(number)
+
+    def end_worker(self, supervisor: Child) -> None:
+        """Ask a worker to stop and wait for it.
+
+        Raises:
+            ServiceError: it had to be killed, or its code is not 0.
+        """
+        code = supervisor.stop(self.settings.shutdown_s + WORKER_S)
+        if code:
+            raise ServiceError(
+                supervisor.name, f"stopped with code {code}, expected 0\n{supervisor.log_tail()}"
+            )
+
+    @contextlib.contextmanager
+    def frozen_worker(self, number: int) -> Iterator[None]:
+        """Freeze a worker for as long as the context lasts."""
+        process = self.worker_process(number)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.suspend()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+
+    @contextlib.contextmanager
+    def frozen_broker(self) -> Iterator[None]:
+        """Freeze the broker for as long as the context lasts."""
+        os.kill(self.broker.child.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.broker.child.pid, signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def dead_broker(self) -> Iterator[None]:
+        """Kill -9 the broker, and start it again when the context ends.
+
+        Raises:
+            ServiceError: the embedded broker cannot be started again at its address.
+        """
+        if not isinstance(self.broker, KafkaBroker):
+            raise ServiceError("kafka", "the embedded broker forgets all when it ends: freeze it")
+        self.broker.kill()
+        try:
+            yield
+        finally:
+            self.broker.start()
+
+    @contextlib.contextmanager
+    def dead_redis(self) -> Iterator[None]:
+        """Kill -9 Redis, and start it on the log that it finds when the context ends."""
+        self.redis.kill()
+        try:
+            yield
+        finally:
+            self.redis.start()
+            self._keep_log()
+
+    def copy_redis_log(self, to: Path) -> None:
+        """Copy the log of Redis as it is now; a torn last command is what a power cut leaves."""
+        shutil.rmtree(to, ignore_errors=True)
+        to.mkdir(parents=True)
+        for found in self.redis.folder.glob("appendonly*"):  # a folder since Redis 7, before a file
+            copy = shutil.copytree if found.is_dir() else shutil.copy
+            copy(found, to / found.name)
+
+    def put_redis_log(self, copied: Path) -> None:
+        """Put a copied log in the place of the present one; Redis must be dead."""
+        for found in self.redis.folder.glob("appendonly*"):
+            shutil.rmtree(found) if found.is_dir() else found.unlink()
+        for found in copied.iterdir():
+            found.rename(self.redis.folder / found.name)
+
+    def flush_redis(self) -> None:
+        """Empty Redis."""
+        with redis.Redis.from_url(self.redis.url) as client:
+            client.flushall()
+
+    def strike_bug(self, place: str) -> None:
+        """Let the next round of some worker raise, and wait until one has.
+
+        Raises:
+            ServiceError: no round came by for long.
+        """
+        self._tokens += 1
+        token = self.tokens / f"{place}-{self._tokens}"
+        token.touch()
+        self._wait(lambda: not token.exists() or None, BUG_S, "worker", f"ran into no bug {place}")
+
+    def __enter__(self) -> Victims:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _keep_log(self) -> None:
+        # A log that is rewritten under way cannot be copied file by file.
+        with redis.Redis.from_url(self.redis.url) as client:
+            client.config_set("auto-aof-rewrite-percentage", 0)
+
+    def _wait(
+        self, find: Callable[[], Found | None], timeout_s: float, who: str, what: str
+    ) -> Found:
+        deadline_s = time.monotonic() + timeout_s
+        while (found := find()) is None:
+            self.require_running()
+            if time.monotonic() > deadline_s:
+                raise ServiceError(who, f"{what} within {timeout_s:g} s; logs are in {self.folder}")
+            time.sleep(POLL_S)
+        return found
+
+
+def _below(supervisor: Child) -> psutil.Process | None:
+    """Return the worker that a supervisor runs now."""
+    with contextlib.suppress(psutil.NoSuchProcess):  # each of them may end while it is looked at
+        for process in psutil.Process(supervisor.pid).children(recursive=True):
+            if ALONE in process.cmdline():
+                return process
+    return None

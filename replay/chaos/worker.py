@@ -1,0 +1,77 @@
+"""The worker of a chaos run: `freshet worker`, composed with the doors of `controls`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from freshet.core.logging import configure_logging
+from freshet.core.settings import load_settings
+from replay.chaos.controls import (
+    DEAD_LETTERS,
+    EVENT_IDS,
+    POSITION,
+    PROTECTIONS,
+    SOURCE_OFFSETS,
+    Bugs,
+    ForgetfulItems,
+    KafkaCommits,
+    MuteProducer,
+    StruckFold,
+    StruckStore,
+)
+from replay.chaos.victims import ALONE
+from streams.catalog_shell import CatalogShell
+from streams.fold_shell import FoldContext, FoldShell
+from streams.item_shell import ItemShell
+from streams.item_vectors import LiveVectors
+from streams.supervisor import supervise
+from streams.user_shell import UserShell
+from streams.worker import run_worker
+
+
+def struck_folds(
+    context: FoldContext, vectors: LiveVectors, bugs: Bugs, without: str
+) -> list[FoldShell[Any, Any]]:
+    """Return the folds of the product with bugs on demand, without one of `PROTECTIONS`."""
+    settings = context.settings
+    commits = KafkaCommits(settings) if without == POSITION else None
+    context = replace(context, store=StruckStore(context.store, bugs, commits))
+    if without == DEAD_LETTERS:
+        producer = MuteProducer(settings.kafka_bootstrap, context.topics.dead_letters)
+        context = replace(context, producer=producer)
+    items = ForgetfulItems(context) if without == SOURCE_OFFSETS else ItemShell(context)
+    struck = [
+        StruckFold(UserShell(context, vectors), bugs, new_ids=without == EVENT_IDS),
+        StruckFold(items, bugs),
+        CatalogShell(context),
+    ]
+    return cast("list[FoldShell[Any, Any]]", struck)
+
+
+def main() -> None:
+    """Run the worker, or its supervisor."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--instance-id", required=True)
+    parser.add_argument("--tokens", type=Path, required=True)
+    parser.add_argument("--without", choices=PROTECTIONS, default="")
+    parser.add_argument(ALONE, action="store_true")
+    options = parser.parse_args()
+    settings = load_settings()
+    configure_logging("worker" if options.alone else "supervisor", settings.log_level)
+    if not options.alone:
+        again = [sys.executable, "-m", __spec__.name, ALONE, *sys.argv[1:]]
+        sys.exit(supervise(again, shutdown_s=settings.shutdown_s))
+    bugs = Bugs(options.tokens)
+    run_worker(
+        settings,
+        options.instance_id,
+        compose=lambda context, vectors: struck_folds(context, vectors, bugs, options.without),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The traffic: its truth is what a reader of its records would find."""
+
+from collections import Counter
+
+import msgspec
+import numpy as np
+import pytest
+
+from freshet.core.errors import EventError
+from freshet.core.events.codec import REJECT_REASONS, decode_event
+from freshet.core.events.partition import partition_of
+from freshet.core.events.producer import Record
+from freshet.core.events.schema import EVENT_TYPES, Event
+from freshet.core.state.records import RECENT_EVENT_IDS
+from replay.chaos.traffic import POISON_HEADER, POISONS, Traffic
+from streams.partition_events import WRONG_PARTITION
+
+NOW_MS = 1_700_000_000_000
+PARTITIONS = 4
+
+
+def traffic(seed: int = 1) -> Traffic:
+    return Traffic(np.random.default_rng(seed), "t", PARTITIONS, lambda: NOW_MS)
+
+
+def reason_of(record: Record) -> str | None:
+    """The reason that a poison record carries, None when it is an event."""
+    return dict(record.headers).get(POISON_HEADER, b"").decode() or None
+
+
+def events_of(records: list[Record]) -> list[Event]:
+    """The events among the records, decoded, with their copies."""
+    return [decode_event(each.value, NOW_MS) for each in records if reason_of(each) is None]
+
+
+def test_nothing_asked_for_is_nothing_sent() -> None:
+    """And nothing is true of it."""
+    empty = traffic()
+    assert empty.chunk(0) == []
+    assert (empty.events, dict(empty.users.sent), dict(empty.items.sent)) == (0, {}, {})
+
+
+def test_the_same_seed_sends_the_same() -> None:
+    """Byte for byte."""
+    assert traffic(3).chunk(500) == traffic(3).chunk(500)
+    assert traffic(3).chunk(500) != traffic(4).chunk(500)
+
+
+def test_the_truth_is_what_the_records_say_without_their_copies() -> None:
+    """Of every person, item and type."""
+    sent = traffic()
+    different = {event.event_id: event for event in events_of(sent.chunk(5_000))}
+    assert sent.events == len(different)
+    for ledger, name_of in ((sent.users, "user_id"), (sent.items, "item_id")):
+        counted = Counter((getattr(each, name_of), each.type) for each in different.values())
+        told = {
+            (name, kind): int(count)
+            for name, counts in ledger.sent.items()
+            for kind, count in zip(EVENT_TYPES, counts, strict=True)
+            if count
+        }
+        assert told == counted
+
+
+def test_copies_come_while_the_state_remembers_the_first() -> None:
+    """A copy that comes later than that is a new event, and no truth would be known."""
+    seen: dict[str, list[str]] = {}
+    copies = 0
+    for event in events_of(traffic().chunk(20_000)):
+        of_user = seen.setdefault(event.user_id, [])
+        if event.event_id in of_user:
+            copies += 1
+            assert event.event_id in of_user[-RECENT_EVENT_IDS:]
+        else:
+            of_user.append(event.event_id)
+    assert 500 < copies < 1_500
+
+
+def test_events_go_to_the_partition_of_their_user_and_out_of_order() -> None:
+    """In time, not in place."""
+    records = [each for each in traffic().chunk(1_000) if reason_of(each) is None]
+    for record, event in zip(records, events_of(records), strict=True):
+        assert record.partition == partition_of(event.user_id, PARTITIONS)
+        assert record.key == event.user_id.encode()
+    times = [event.ts_ms for event in events_of(records)]
+    assert times != sorted(times)
+    assert max(times) <= NOW_MS
+
+
+def test_poison_is_refused_for_the_reason_that_it_carries() -> None:
+    """Every way to spoil an event comes along, and every reason of the codec among them."""
+    poison = [each for each in traffic().chunk(5_000) if reason_of(each) is not None]
+    assert len(poison) > 2 * len(POISONS)
+    for record in poison:
+        reason = reason_of(record)
+        if reason == WRONG_PARTITION:
+            user_id = msgspec.json.decode(record.value or b"")["user_id"]
+            assert partition_of(user_id, PARTITIONS) != record.partition
+            continue
+        with pytest.raises(EventError) as refused:
+            decode_event(record.value, NOW_MS)
+        assert refused.value.reason == reason
+    assert {reason_of(each) for each in poison} == {*REJECT_REASONS, WRONG_PARTITION}

@@ -1,0 +1,93 @@
+"""The verdict: the log, the letters and the positions are read as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from freshet.core.events.cluster import discover_partitions
+from freshet.core.events.producer import EventProducer, Record
+from freshet.core.events.topics import Topics
+from freshet.core.progress import FoldProgress
+from freshet.core.settings import Settings
+from replay.chaos.traffic import POISON_HEADER
+from replay.chaos.verdict import LogTruth, read_letters, read_log, wrong_letters, wrong_totals
+from streams.dead_letters import HEADER_PREFIX
+
+
+def truth() -> LogTruth:
+    """Two partitions: 3 events, a copy and a poison in the first, nothing in the second."""
+    zeros = np.zeros(2, np.int64)
+    return LogTruth(zeros, np.array([5, 0]), np.array([3, 0]), np.array([1, 0]), {(0, 4): "empty"})
+
+
+def progress(**changed: int) -> FoldProgress:
+    """Positions that agree with the truth, but for what is changed in the first partition."""
+    fields = {"next": 5, "applied": 3, "duplicates": 1, "rejected": 1}
+    return FoldProgress([fields | changed, {}], np.zeros(2, np.int64), np.array([5, 0]))
+
+
+def test_positions_agree_with_the_log_total_by_total() -> None:
+    """Each total that does not is one that is wrong."""
+    assert wrong_totals(progress(), truth()) == 0
+    for name in ("next", "applied", "duplicates", "rejected"):
+        assert wrong_totals(progress(**{name: 9}), truth()) == 1
+
+
+def test_letters_are_compared_by_the_record_that_they_name() -> None:
+    """Missing, superfluous, and of another reason."""
+    poison = {(0, 1): "empty", (1, 1): "invalid"}
+    assert wrong_letters({}, {}) == 0
+    assert wrong_letters(poison, dict(poison)) == 0
+    assert wrong_letters(poison, {(0, 1): "empty"}) == 1
+    assert wrong_letters(poison, {**poison, (0, 2): "empty"}) == 1
+    assert wrong_letters(poison, {**poison, (0, 1): "invalid"}) == 1
+
+
+@pytest.fixture
+def producer(settings: Settings) -> Iterator[EventProducer]:
+    """A producer to the embedded broker."""
+    producer = EventProducer(settings.kafka_bootstrap)
+    yield producer
+    producer.close()
+
+
+@pytest.mark.services
+def test_the_log_tells_events_copies_and_poison_apart(
+    settings: Settings, producer: EventProducer
+) -> None:
+    """An event that comes again is a copy; poison is known by its header."""
+    partitions = discover_partitions(settings)
+    topic = Topics(settings.namespace).events
+    empty = read_log(settings, partitions)
+    assert (empty.ends.sum(), empty.events.sum(), dict(empty.poison)) == (0, 0, {})
+    for number, event_id in enumerate(["a", "b", "a", "c"]):
+        producer.send(topic, number % 2, b'{"event_id": "%s"}' % event_id.encode())
+    producer.send(topic, 1, None, headers=[(POISON_HEADER, b"empty")])
+    producer.flush()
+    found = read_log(settings, partitions)
+    assert found.ends.tolist() == [2, 3, 0, 0]
+    assert (found.events.tolist(), found.copies.tolist()) == ([1, 2, 0, 0], [1, 0, 0, 0])
+    assert found.poison == {(1, 2): "empty"}
+    assert found.poisoned.tolist() == [0, 1, 0, 0]
+
+
+@pytest.mark.services
+def test_a_letter_that_came_twice_counts_once_and_two_reasons_are_none(
+    settings: Settings, producer: EventProducer
+) -> None:
+    """Letters are promised at least once, each for one reason."""
+    topics = Topics(settings.namespace)
+
+    def letter(offset: int, reason: str) -> Record:
+        origin = {"topic": topics.events, "partition": "0", "offset": str(offset), "reason": reason}
+        headers = [(HEADER_PREFIX + name, text.encode()) for name, text in origin.items()]
+        return Record(topics.dead_letters, 0, None, b"", headers)
+
+    partitions = discover_partitions(settings)
+    for each in (letter(1, "empty"), letter(1, "empty"), letter(2, "empty"), letter(2, "invalid")):
+        producer.send(each.topic, each.partition, each.value, headers=each.headers)
+    producer.flush()
+    assert read_letters(settings, partitions) == {(0, 1): "empty", (0, 2): "empty, invalid"}
