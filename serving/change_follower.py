@@ -11,19 +11,18 @@ import asyncio
 import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from freshet.core.errors import EventError
 from freshet.core.events.codec import decode_item
 from freshet.core.events.partition import item_hashes, partition_of_hash
 from freshet.core.events.schema import Item
 from freshet.core.metrics import FOLLOWER_RELOADS
+from freshet.core.state.client import CLIENT_ERRORS, AsyncClient, by_slot, together
 from freshet.core.state.keys import CHANGES_KEPT, Keys
 from freshet.core.state.records import unpack_items
 from serving.item_state import ItemState
@@ -43,26 +42,38 @@ _DECODE = msgspec.msgpack.decode
 class ChangeStreams:
     """Some change streams and the position in each.
 
+    A command can wait for the streams of one slot only, so on a cluster there are several reads
+    under way at a time.
+
     Args:
         redis: a client whose socket timeout is above `BLOCK_MS`.
         keys: the STREAMs.
     """
 
-    def __init__(self, redis: Redis, keys: Sequence[str]) -> None:
-        self._redis = redis
+    def __init__(self, redis: AsyncClient, keys: Sequence[str]) -> None:
+        self._redis: Any = redis
         self._keys = keys
         self._positions: dict[str, bytes | str] = {}
+        self._idle: list[list[str]] = []  # groups that no read waits for
+        self._reads: dict[asyncio.Task[Any], list[str]] = {}
 
     async def start(self) -> None:
         """Stand at the end of each stream."""
-        pipeline = self._redis.pipeline(transaction=False)
-        for key in self._keys:
-            pipeline.xrevrange(key, count=1)
-        newest = await pipeline.execute()
+        self.stop()
+        commands = [("XREVRANGE", key, "+", "-", "COUNT", 1) for key in self._keys]
+        newest = await together(self._redis, commands)
         self._positions = {
             key: found[0][0] if found else "0-0"
             for key, found in zip(self._keys, newest, strict=True)
         }
+        self._idle = by_slot(self._redis, self._keys)
+
+    def stop(self) -> None:
+        """Give up the reads that are under way."""
+        for task in self._reads:
+            task.cancel()
+            task.add_done_callback(_forget)
+        self._reads.clear()
 
     async def read(self) -> tuple[list[Entry], bool]:
         """Wait at most `BLOCK_MS` for entries.
@@ -71,42 +82,85 @@ class ChangeStreams:
             The new entries, and whether some may have been missed: a stream keeps at least
             `CHANGES_KEPT` entries, so fewer than that are certainly all there were.
         """
-        found = await self._redis.xread(cast(Any, self._positions), block=BLOCK_MS)
+        # Not before now: what came since the last read is then in this one.
+        for group in self._idle:
+            positions = {key: self._positions[key] for key in group}
+            read = self._redis.xread(positions, block=BLOCK_MS)
+            self._reads[asyncio.create_task(read)] = group
+        self._idle = []
+        done, _ = await asyncio.wait(self._reads, return_when=asyncio.FIRST_COMPLETED)
         entries: list[Entry] = []
         missed = False
-        for key, new in cast(list[tuple[bytes, list[tuple[bytes, Entry]]]], found or []):
-            self._positions[key.decode()] = new[-1][0]
-            entries.extend(fields for _, fields in new)
-            missed |= len(new) >= CHANGES_KEPT
+        for task in done:
+            found = cast(list[tuple[bytes, list[tuple[bytes, Entry]]]], await task or [])
+            self._idle.append(self._reads.pop(task))
+            for key, new in found:
+                self._positions[key.decode()] = new[-1][0]
+                entries.extend(fields for _, fields in new)
+                missed |= len(new) >= CHANGES_KEPT
         return entries, missed
 
 
-class UserFollower:
-    """Tells those who wait for a user that the user changed."""
+class UserMemory(Protocol):
+    """What remembers people, and must forget those who are erased."""
 
-    def __init__(self, redis: Redis, keys: Keys, partitions: int, notices: UserNotices) -> None:
+    def forget(self, user_ids: Iterable[str]) -> None:
+        """Forget some people."""
+
+    def forget_all(self) -> None:
+        """Forget everyone."""
+
+
+class UserFollower:
+    """Tells those who wait for a user that the user changed, and who was erased.
+
+    Args:
+        redis: as `ChangeStreams` takes it.
+        keys: names of the keys.
+        partitions: of the users.
+        notices: wakes who waits for a user.
+        memory: forgets the erased; everyone, when an erasure may have been missed.
+    """
+
+    def __init__(
+        self,
+        redis: AsyncClient,
+        keys: Keys,
+        partitions: int,
+        notices: UserNotices,
+        memory: UserMemory,
+    ) -> None:
         self._streams = ChangeStreams(
             redis, [keys.user_changes(partition) for partition in range(partitions)]
         )
         self._notices = notices
+        self._memory = memory
 
     async def run(self) -> None:
         """Follow for ever, through failures of Redis."""
         await _through_failures(self._follow, "users")
 
     async def _follow(self) -> None:
-        await self._streams.start()
-        self._notices.notify_all()
-        while True:
-            entries, _ = await self._streams.read()
-            for entry in entries:
-                self._notices.notify(_DECODE(entry[b"users"], type=list[str]))
+        try:
+            await self._streams.start()
+            self._memory.forget_all()
+            self._notices.notify_all()
+            while True:
+                entries, missed = await self._streams.read()
+                if missed:
+                    self._memory.forget_all()
+                for entry in entries:
+                    if b"erased" in entry:
+                        self._memory.forget(_DECODE(entry[b"erased"], type=list[str]))
+                    self._notices.notify(_DECODE(entry[b"users"], type=list[str]))
+        finally:
+            self._streams.stop()
 
 
 class ItemFollower:
     """Keeps the item table up to date."""
 
-    def __init__(self, redis: Redis, keys: Keys, partitions: int, items: ItemState) -> None:
+    def __init__(self, redis: AsyncClient, keys: Keys, partitions: int, items: ItemState) -> None:
         self._redis = redis
         self._keys = keys
         self._partitions = partitions
@@ -129,6 +183,7 @@ class ItemFollower:
                 await asyncio.sleep(TICK_S)
         finally:
             self._items.following = False
+            self._streams.stop()
 
     async def load(self, reason: str) -> None:
         """Load all item state; positions first, so that what changes meanwhile is read again."""
@@ -200,10 +255,11 @@ class ItemFollower:
         by_partition: dict[int, list[str]] = {}
         for name, partition in zip(names, partitions, strict=True):
             by_partition.setdefault(partition, []).append(name)
-        pipeline = self._redis.pipeline(transaction=False)
-        for partition, fields in by_partition.items():
-            pipeline.hmget(key_of(partition), fields)
-        return list(zip(by_partition.values(), await pipeline.execute(), strict=True))
+        commands = [
+            ("HMGET", key_of(partition), *fields) for partition, fields in by_partition.items()
+        ]
+        answers = await together(self._redis, commands)
+        return list(zip(by_partition.values(), answers, strict=True))
 
     async def _chunks(self, key: str) -> AsyncIterator[dict[bytes, bytes]]:
         """Yield dicts of fields of a HASH until all were seen; one may be seen twice."""
@@ -221,9 +277,15 @@ async def _through_failures(follow: Callable[[], Awaitable[None]], what: str) ->
     while True:
         try:
             await follow()
-        except (RedisError, OSError) as error:
+        except CLIENT_ERRORS as error:
             log.warning("changes of %s are not followed: %s", what, error)
         await asyncio.sleep(RETRY_S)
+
+
+def _forget(read: asyncio.Task[Any]) -> None:
+    """Look at how a read ended that nobody waits for: asyncio complains when no one does."""
+    if not read.cancelled():
+        read.exception()
 
 
 def _distinct(entries: Iterable[Entry], field: bytes) -> list[Any]:

@@ -18,10 +18,6 @@ from typing import Any, Final
 
 import numpy as np
 import uvicorn
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from freshet.core.clock import system_clock
 from freshet.core.errors import ServiceError, SettingError
@@ -29,10 +25,12 @@ from freshet.core.events.cluster import discover_partitions
 from freshet.core.events.producer import EventProducer
 from freshet.core.events.topics import Topics
 from freshet.core.settings import Settings
+from freshet.core.state.client import CLIENT_ERRORS, AsyncClient, connect_async
 from freshet.core.state.keys import Keys
 from online_models.artifacts.registry import Registry
 from serving.answer_log import AnswerLog
 from serving.change_follower import BLOCK_MS, ItemFollower, UserFollower
+from serving.erasures import RedisErasures
 from serving.http.app import create_app
 from serving.http.feed import MAX_MESSAGE_BYTES
 from serving.http.services import Services
@@ -63,27 +61,30 @@ async def run_server(settings: Settings, announce: Callable[[str], None]) -> Non
     """
     listener = _bind(settings)
     partitions = await asyncio.to_thread(discover_partitions, settings)
-    reader = _redis(settings, settings.redis_read_timeout_ms / 1000)
-    follower = _redis(settings, FOLLOW_TIMEOUT_S)
+    read_timeout_s = settings.redis_read_timeout_ms / 1000
+    reader = connect_async(settings.redis_url, timeout_s=read_timeout_s)
+    follower = connect_async(settings.redis_url, timeout_s=FOLLOW_TIMEOUT_S)
     await _wait_for_redis(follower, settings)
     keys = Keys(settings.namespace)
     items = ItemState(ItemTable(), system_clock)
     live = LiveBundle(Registry(settings.models_dir), items.table)
     notices = UserNotices()
+    users = RedisUserStates(reader, keys, partitions)
     item_follower = ItemFollower(follower, keys, partitions, items)
     background = (
         item_follower.run,
-        UserFollower(follower, keys, partitions, notices).run,
+        UserFollower(follower, keys, partitions, notices, users).run,
         items.run,
         live.run,
     )
     producer = EventProducer(settings.kafka_bootstrap)
-    state = State(settings, RedisUserStates(reader, keys, partitions), items, live, notices)
+    state = State(settings, users, items, live, notices)
     topics = Topics(settings.namespace)
     services = Services(
         state=state,
         producer=producer,
         log=AnswerLog(producer, topics, partitions, system_clock),
+        erasures=RedisErasures(reader, keys),
         topics=topics,
         partitions=partitions,
         clock=system_clock,
@@ -165,25 +166,14 @@ def _bind(settings: Settings) -> socket.socket:
     return listener
 
 
-def _redis(settings: Settings, timeout_s: float) -> Redis:
-    """Return a client that fails fast: redis-py would retry a dead server for seconds."""
-    return Redis.from_url(
-        settings.redis_url,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-    )
-
-
-async def _wait_for_redis(redis: Redis, settings: Settings) -> None:
+async def _wait_for_redis(redis: AsyncClient, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + REDIS_WAIT_S
     while True:
         try:
             await redis.ping()
             return
-        except (RedisError, OSError) as error:
+        except CLIENT_ERRORS as error:
             if loop.time() > give_up_at:
                 raise ServiceError(
                     "redis",

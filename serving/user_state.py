@@ -9,16 +9,16 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
 import numpy as np
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from freshet.core.errors import ServiceError
 from freshet.core.events.codec import event_hash
 from freshet.core.events.partition import partition_of
+from freshet.core.state.client import CLIENT_ERRORS, AsyncClient
 from freshet.core.state.keys import Keys
 from freshet.core.state.records import applied_events, interactions, segment_of, unpack_users
 
@@ -83,11 +83,12 @@ class RedisUserStates:
         partitions: partitions of the users.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, partitions: int) -> None:
+    def __init__(self, redis: AsyncClient, keys: Keys, partitions: int) -> None:
         self._redis = redis
         self._keys = keys
         self._partitions = partitions
         self._memory: OrderedDict[str, bytes | None] = OrderedDict()
+        self._forgotten = 0  # how often someone was forgotten
         self._retry_at = 0.0
 
     async def get(self, user_id: str) -> UserState:
@@ -95,14 +96,16 @@ class RedisUserStates:
         now = time.monotonic()
         if now < self._retry_at:
             raise ServiceError("redis", "did not answer a moment ago")
+        forgotten = self._forgotten
         key = self._keys.users(partition_of(user_id, self._partitions))
         try:
             blob = cast(bytes | None, await cast(Any, self._redis.hget(key, user_id)))
-        except (RedisError, OSError) as error:
+        except CLIENT_ERRORS as error:
             self._retry_at = now + RETRY_AFTER_S
             log.warning("user state cannot be read: %s", error)
             raise ServiceError("redis", f"user state cannot be read ({error})") from error
-        self._remember(user_id, blob)
+        if forgotten == self._forgotten:  # else the answer may be older than an erasure
+            self._remember(user_id, blob)
         return _state(blob)
 
     def remembered(self, user_id: str) -> UserState | None:
@@ -110,6 +113,17 @@ class RedisUserStates:
         if user_id not in self._memory:
             return None
         return _state(self._memory[user_id])
+
+    def forget(self, user_ids: Iterable[str]) -> None:
+        """Forget people who were erased."""
+        self._forgotten += 1
+        for user_id in user_ids:
+            self._memory.pop(user_id, None)
+
+    def forget_all(self) -> None:
+        """Forget everyone: someone may have been erased."""
+        self._forgotten += 1
+        self._memory.clear()
 
     def _remember(self, user_id: str, blob: bytes | None) -> None:
         self._memory[user_id] = blob

@@ -20,6 +20,7 @@ from freshet.embedded.broker import EmbeddedBroker
 from freshet.embedded.child import Child
 from freshet.embedded.kafka import KafkaBroker
 from freshet.embedded.redis import RedisServer
+from freshet.embedded.redis_cluster import RedisCluster
 
 ROOT = Path(__file__).parents[1]
 POLL_S = 0.02
@@ -67,9 +68,13 @@ def kafka_broker() -> Iterator[KafkaBroker]:
 
 
 @pytest.fixture
-def redis_server() -> Iterator[RedisServer]:
-    """An empty Redis of the test's own, which the test may kill."""
-    with RedisServer() as server:
+def redis_server() -> Iterator[RedisServer | RedisCluster]:
+    """An empty Redis of the test's own, which the test may kill.
+
+    `FRESHET_TEST_REDIS=cluster` makes it a cluster of three nodes, for all tests.
+    """
+    cluster = os.environ.get("FRESHET_TEST_REDIS") == "cluster"
+    with RedisCluster() if cluster else RedisServer() as server:
         yield server
 
 
@@ -97,6 +102,7 @@ def _settings(bootstrap: str, redis_url: str, folder: Path) -> Settings:
         partitions=4,
         models_dir=str(folder / "models"),
         http_port=0,
+        heartbeat_s=0.0,  # offsets are counted; who tests heartbeats sets it
     )
 
 

@@ -13,8 +13,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import redis
-
 from freshet.commands.demo_parts import Training, play_log
 from freshet.commands.processes import Installation, run_installation
 from freshet.core.clock import system_clock
@@ -25,6 +23,7 @@ from freshet.core.events.recorded import read_events, read_items
 from freshet.core.events.schema import Event
 from freshet.core.progress import ProgressReader
 from freshet.core.settings import Settings
+from freshet.core.state.client import connect
 from freshet.core.state.reader import StateReader
 from online_models.artifacts.registry import Registry
 from replay.audit import Audit, Ledger
@@ -159,7 +158,7 @@ def _audit(settings: Settings, ledger: Ledger) -> Audit:
     partitions = discover_partitions(settings)
     with ProgressReader(settings, partitions) as reader:
         Pacer(reader).wait_until_drained()
-    with redis.Redis.from_url(settings.redis_url) as client:
+    with connect(settings.redis_url) as client:
         return ledger.audit(*StateReader(client, settings.namespace, partitions).users())
 
 

@@ -115,25 +115,23 @@ def _kafka(settings: Settings, widths: dict[str, int]) -> Iterator[Finding]:
 
 
 def _redis(settings: Settings, partitions: int) -> Iterator[Finding]:
-    import redis
-
+    from freshet.core.state.client import CLIENT_ERRORS, connect, server_infos
     from freshet.core.state.keys import Keys
 
-    client: Any = redis.Redis.from_url(
-        settings.redis_url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
-    )
-    with closing(client):
-        try:
-            info = client.info()
+    try:
+        client: Any = connect(settings.redis_url, timeout_s=TIMEOUT_S)
+        with closing(client):
+            infos = server_infos(client)
             meta = client.hgetall(Keys(settings.namespace).meta)
-        except redis.RedisError as error:
-            yield Finding(
-                "fail", "redis", f"{settings.redis_url} does not answer ({error})",
-                "start it, set FRESHET_REDIS_URL, or use `freshet up`, which brings its own",
-            )  # fmt: skip
-            return
+    except CLIENT_ERRORS as error:
+        yield Finding(
+            "fail", "redis", f"{settings.redis_url} does not answer ({error})",
+            "start it, set FRESHET_REDIS_URL, or use `freshet up`, which brings its own",
+        )  # fmt: skip
+        return
     yield Finding("ok", "redis", settings.redis_url)
-    yield from judge_redis(info)
+    for info in infos:
+        yield from judge_redis(info)
     if partitions:
         stored = {name.decode(): value.decode() for name, value in meta.items()}
         yield judge_layout(stored, partitions)

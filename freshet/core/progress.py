@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import redis
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from numpy.typing import NDArray
 
 from freshet.core.errors import ServiceError
 from freshet.core.events.topics import Topics
 from freshet.core.settings import Settings
+from freshet.core.state.client import CLIENT_ERRORS, connect
 from freshet.core.state.keys import Keys
 
 FOLDS = ("users", "items", "catalog")
@@ -70,7 +70,7 @@ class ProgressReader:
 
     def __init__(self, settings: Settings, partitions: int) -> None:
         self.partitions = partitions
-        self._redis = redis.Redis.from_url(settings.redis_url, socket_timeout=REQUEST_S)
+        self._redis = connect(settings.redis_url, timeout_s=REQUEST_S)
         self._consumer = Consumer(
             {
                 "bootstrap.servers": settings.kafka_bootstrap,
@@ -116,7 +116,7 @@ class ProgressReader:
                 for partition in range(self.partitions):
                     pipeline.hgetall(self._key[fold](partition))
                 found: list[dict[bytes, bytes]] = pipeline.execute()
-        except redis.RedisError as error:
+        except CLIENT_ERRORS as error:
             raise ServiceError("redis", f"{type(error).__name__}: {error}") from error
         return [{name.decode(): int(value) for name, value in each.items()} for each in found]
 

@@ -20,7 +20,13 @@ from freshet.core.errors import SettingError
 
 ENV_PREFIX = "FRESHET_"
 # The settings file; the logs of the tests; what the tests do without.
-NOT_SETTINGS = {"FRESHET_CONFIG", "FRESHET_DATA", "FRESHET_NO_BROWSER", "FRESHET_NO_KAFKA"}
+NOT_SETTINGS = {
+    "FRESHET_CONFIG",
+    "FRESHET_DATA",
+    "FRESHET_NO_BROWSER",
+    "FRESHET_NO_KAFKA",
+    "FRESHET_TEST_REDIS",
+}
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,7 +40,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str, Meta(min_length=3, description="host:port[,host:port] of the Kafka brokers")
     ] = "127.0.0.1:9092"
     redis_url: Annotated[
-        str, Meta(pattern="^(redis|rediss|unix)://", description="where the state lives")
+        str,
+        Meta(
+            pattern=r"^(rediss?(\+cluster)?|unix)://",
+            description="where the state lives; redis+cluster://host:port[,host:port] is a cluster",
+        ),
     ] = "redis://127.0.0.1:6379/0"
     partitions: Annotated[
         int, Meta(ge=1, le=256, description="partitions of topics that Freshet creates")
@@ -48,13 +58,16 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     batch_events: Annotated[
         int, Meta(ge=1, le=5000, description="most events that one Redis script applies")
-    ] = 1024
-    round_interval_ms: Annotated[
-        int, Meta(ge=0, le=1000, description="fetches follow each other no faster under load")
-    ] = 30
+    ] = 512
     fetch_wait_ms: Annotated[
-        int, Meta(ge=1, le=1500, description="a fetch without news is answered after so long")
-    ] = 20
+        int,
+        Meta(
+            ge=1,
+            le=1500,
+            description="a fetch is answered when there is much, or after so long: the pace of the "
+            "folds, and most of their delay",
+        ),
+    ] = 10
     user_ttl_s: Annotated[
         int, Meta(ge=60, description="a user without events for so long is forgotten")
     ] = 30 * 86_400
@@ -67,6 +80,18 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     session_half_life_s: Annotated[
         int, Meta(ge=1, description="an event so old weighs half in the session embedding")
     ] = 1_800
+    late_s: Annotated[
+        int,
+        Meta(ge=1, description="an event so far behind the newest of its partition is late"),
+    ] = 86_400
+    heartbeat_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="the worker sends a heartbeat into a partition of events without records "
+            "for so long; 0 = never",
+        ),
+    ] = 1.0
     worker_metrics_port: Annotated[
         int, Meta(ge=0, le=65535, description="port of the worker's /metrics; 0 = none")
     ] = 0
@@ -76,6 +101,24 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     shutdown_s: Annotated[
         float, Meta(gt=0, le=60, description="a worker asked to stop is killed after so long")
     ] = 10.0
+
+    stall_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="a worker is restarted when its position stands still for so long while "
+            "records wait; 0 = never",
+        ),
+    ] = 30.0
+    broker_gone_s: Annotated[
+        float,
+        Meta(
+            ge=0, description="a worker that no broker answers for so long is restarted; 0 = never"
+        ),
+    ] = 60.0
+    worker_memory_mib: Annotated[
+        int, Meta(ge=0, description="a worker that holds more memory is restarted; 0 = no limit")
+    ] = 1536
 
     http_host: Annotated[str, Meta(description="address that `freshet serve` binds to")] = (
         "127.0.0.1"

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import redis
 
 from freshet.core.errors import ServiceError
 from freshet.core.events.cluster import discover_partitions
@@ -12,6 +11,7 @@ from freshet.core.events.producer import EventProducer
 from freshet.core.events.topics import Topics
 from freshet.core.progress import FoldProgress, ProgressReader, require_whole
 from freshet.core.settings import Settings
+from freshet.core.state.client import connect
 from freshet.core.state.keys import Keys
 from freshet.embedded.redis import RedisServer
 
@@ -65,7 +65,7 @@ def test_a_record_is_lag_until_the_position_says_it_is_applied(
     producer.close()
     assert reader.read("users").lag.tolist() == [0, 0, 1, 0]
     assert not reader.drained()
-    with redis.Redis.from_url(settings.redis_url) as client:
+    with connect(settings.redis_url) as client:
         client.hset(Keys(settings.namespace).user_position(2), "next", 1)
     assert reader.drained()
     assert reader.read("users").next.tolist() == [0, 0, 1, 0]

@@ -8,19 +8,20 @@ from typing import Any
 
 import msgspec
 import pytest
-import redis.asyncio
 
 from freshet.core.events.codec import encode
 from freshet.core.events.partition import item_hashes, partition_of
 from freshet.core.events.schema import CLICK, Item
 from freshet.core.metrics import FOLLOWER_RELOADS
-from freshet.core.state.keys import Keys
+from freshet.core.state.client import AsyncClient, connect_async
+from freshet.core.state.keys import CHANGES_KEPT, Keys
 from freshet.core.state.records import pack_items, unpack_items
 from serving import change_follower
 from serving.change_follower import ChangeStreams, ItemFollower, UserFollower
 from serving.item_state import ItemState
 from serving.item_table import ItemTable
 from serving.user_notices import UserNotices
+from serving.user_state import RedisUserStates
 
 pytestmark = pytest.mark.services
 
@@ -32,7 +33,7 @@ NOW_MS = 1_763_800_000_000
 class Writer:
     """Writes what the folds would write."""
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
+    def __init__(self, client: AsyncClient) -> None:
         self.client = client
 
     async def record(self, item_id: str, clicks: int, *, tell: bool = True) -> None:
@@ -66,14 +67,14 @@ class Writer:
 
 
 @pytest.fixture
-async def redis_client(redis_server: Any) -> AsyncIterator[redis.asyncio.Redis]:
+async def redis_client(redis_server: Any) -> AsyncIterator[AsyncClient]:
     """A client of the test's own Redis."""
-    async with redis.asyncio.Redis.from_url(redis_server.url, protocol=2) as client:
+    async with connect_async(redis_server.url, timeout_s=5.0) as client:
         yield client
 
 
 @pytest.fixture
-def writer(redis_client: redis.asyncio.Redis) -> Writer:
+def writer(redis_client: AsyncClient) -> Writer:
     """Writes what the folds would write."""
     return Writer(redis_client)
 
@@ -85,7 +86,7 @@ def empty_items() -> ItemState:
 
 
 @pytest.fixture
-def follower(redis_client: redis.asyncio.Redis, empty_items: ItemState) -> ItemFollower:
+def follower(redis_client: AsyncClient, empty_items: ItemState) -> ItemFollower:
     """Follows the test's Redis."""
     return ItemFollower(redis_client, KEYS, P, empty_items)
 
@@ -181,7 +182,7 @@ async def test_a_gap_loads_everything_again(
 
 
 async def test_what_changes_while_loading_is_read_again(
-    redis_client: redis.asyncio.Redis, writer: Writer
+    redis_client: AsyncClient, writer: Writer
 ) -> None:
     """The position is taken before the records are."""
     await writer.record("a", clicks=1)
@@ -217,11 +218,12 @@ async def test_a_restart_of_redis_is_survived(
 
 
 async def test_a_change_of_a_user_wakes_who_waits_for_it(
-    redis_client: redis.asyncio.Redis,
+    redis_client: AsyncClient,
 ) -> None:
     """Through the stream of the user's partition."""
     notices = UserNotices()
-    following = asyncio.create_task(UserFollower(redis_client, KEYS, P, notices).run())
+    users = RedisUserStates(redis_client, KEYS, P)
+    following = asyncio.create_task(UserFollower(redis_client, KEYS, P, notices, users).run())
     with notices.subscribe("ann") as changed, notices.subscribe("bob") as other:
         await changed.wait()  # everyone is woken when following begins
         changed.clear()
@@ -232,6 +234,32 @@ async def test_a_change_of_a_user_wakes_who_waits_for_it(
         )
         await changed.wait()
         assert not other.is_set()
+    following.cancel()
+
+
+async def test_who_was_erased_is_forgotten_and_all_are_when_that_may_have_been_missed(
+    redis_client: AsyncClient,
+) -> None:
+    """What this process remembers of people outlives a dead Redis, but not an erasure."""
+    notices = UserNotices()
+    users = RedisUserStates(redis_client, KEYS, P)
+    following = asyncio.create_task(UserFollower(redis_client, KEYS, P, notices, users).run())
+    key = KEYS.user_changes(partition_of("ann", P))
+    with notices.subscribe("ann") as changed:
+        await changed.wait()
+        for name in ("ann", "bob"):
+            await users.get(name)
+        changed.clear()
+        told = msgspec.msgpack.encode(["ann"])
+        await redis_client.xadd(key, {"users": told, "erased": told})
+        await changed.wait()
+        assert users.remembered("ann") is None
+        assert users.remembered("bob") is not None
+        many = redis_client.pipeline(transaction=True)  # at once: so that one read has them all
+        for _ in range(CHANGES_KEPT + 1):
+            many.xadd(key, {"users": msgspec.msgpack.encode(["carl"])})
+        await many.execute()
+        await _until(lambda: users.remembered("bob") is None)
     following.cancel()
 
 

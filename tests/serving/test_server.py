@@ -10,13 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
-import redis
 import websockets.sync.client
 from websockets.exceptions import ConnectionClosed
 
 from freshet.core.events.codec import encode
 from freshet.core.events.partition import partition_of
 from freshet.core.events.schema import Item
+from freshet.core.state.client import connect
 from freshet.core.state.keys import Keys
 
 pytestmark = pytest.mark.services
@@ -30,7 +30,7 @@ def offer(settings: Any) -> Callable[..., None]:
     keys = Keys(settings.namespace)
 
     def write(*item_ids: str) -> None:
-        with redis.Redis.from_url(settings.redis_url) as client:
+        with connect(settings.redis_url) as client:
             for item_id in item_ids:
                 entry = encode(Item(item_id=item_id, title=f"Title {item_id}"))
                 client.hset(keys.catalog(partition_of(item_id, P)), item_id, entry)

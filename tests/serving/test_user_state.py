@@ -6,14 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from freshet.core.errors import ServiceError
 from freshet.core.events.codec import event_hash
 from freshet.core.events.partition import partition_of
 from freshet.core.events.schema import CLICK
+from freshet.core.state.client import connect_async
 from freshet.core.state.keys import Keys
 from freshet.core.state.records import (
     RECENT_EVENT_IDS,
@@ -27,13 +25,11 @@ from serving.user_state import RedisUserStates, cold_user
 KEYS = Keys("test")
 
 
-def _client(url: str) -> redis.asyncio.Redis:
-    return redis.asyncio.Redis.from_url(
-        url, socket_timeout=1.0, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0), protocol=2
-    )
+def _client(url: str) -> Any:
+    return connect_async(url, timeout_s=1.0)
 
 
-async def _write(client: redis.asyncio.Redis, user_id: str, applied: int) -> None:
+async def _write(client: Any, user_id: str, applied: int) -> None:
     users = unpack_users([None])
     users["type_counts"][0, CLICK] = applied
     users["recent_events"][0, (applied - 1) % RECENT_EVENT_IDS] = event_hash(f"e{applied}")
@@ -105,3 +101,20 @@ async def test_the_memory_is_bounded(redis_server: Any, monkeypatch: pytest.Monk
             await states.get(user_id)
         assert states.remembered("b") is None
         assert states.remembered("a") is not None
+
+
+async def test_an_answer_that_may_be_older_than_an_erasure_is_not_remembered() -> None:
+    """The read was on its way when the person was erased."""
+    blob = pack_users(unpack_users([None]))[0]
+
+    class Slow:
+        async def hget(self, _key: str, user_id: str) -> bytes:
+            if user_id == "ann":
+                users.forget(["ann"])
+            return blob
+
+    users = RedisUserStates(Slow(), KEYS, 4)  # type: ignore[arg-type]
+    for user_id in ("ann", "bob"):
+        await users.get(user_id)
+    assert users.remembered("ann") is None
+    assert users.remembered("bob") is not None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-import redis
 
+from freshet.core.events.control import user_hash
 from freshet.core.events.partition import partition_of
 from freshet.core.events.schema import CLICK
+from freshet.core.state.client import connect
 from freshet.core.state.keys import Keys
 from freshet.core.state.reader import SECTIONS, StateReader, state_digest, state_hash
 from freshet.core.state.records import (
@@ -26,8 +29,8 @@ KEYS = Keys("n")
 
 
 @pytest.fixture
-def client(redis_server: RedisServer) -> redis.Redis:
-    client = redis.Redis.from_url(redis_server.url)
+def client(redis_server: RedisServer) -> Any:
+    client = connect(redis_server.url)
     user, item = unpack_users([None]), unpack_items([None])
     user["type_counts"][0, CLICK], item["clicks"] = 3, 2
     client.hset(KEYS.users(partition_of("ann", PARTITIONS)), "ann", pack_users(user)[0])
@@ -45,7 +48,7 @@ def transitions(order: object) -> bytes:
     return rows.tobytes()
 
 
-def test_records_are_read_back(client: redis.Redis) -> None:
+def test_records_are_read_back(client: Any) -> None:
     """By id, and None for whom nobody knows."""
     reader = StateReader(client, "n", PARTITIONS)
     user, item = reader.user("ann"), reader.item("cup")
@@ -59,12 +62,16 @@ def test_records_are_read_back(client: redis.Redis) -> None:
     assert reader.items()[0] == ["cup"]
     assert reader.user_positions() == [{"next": 5, "applied": 3}, {}]
     assert reader.catalog_positions() == [{}, {}]
+    client.hset(KEYS.erased(partition_of("bob", PARTITIONS)), user_hash("bob"), 8)
+    assert (reader.erased("bob"), reader.erased("ann")) == (8, None)
 
 
 @pytest.mark.parametrize(
     ("section", "key", "field", "value"),
     [
-        ("user_positions", KEYS.user_position(0), "next", 6),
+        ("user_positions", KEYS.user_position(0), "applied", 6),
+        ("user_positions", KEYS.user_position(0), "late", 1),
+        ("erased", KEYS.erased(1), "a hash", 5),
         ("items", KEYS.items(0), "mug", b"x"),
         ("covisits", KEYS.covisits(0), "77", transitions([0, 1, 9])),
         ("item_positions", KEYS.item_position(0), "source:0", 6),
@@ -72,7 +79,7 @@ def test_records_are_read_back(client: redis.Redis) -> None:
     ],
 )
 def test_one_difference_changes_one_section(
-    client: redis.Redis, section: str, key: str, field: str, value: object
+    client: Any, section: str, key: str, field: str, value: object
 ) -> None:
     """So that a difference can be found."""
     before, hash_before = state_digest(client, "n", PARTITIONS), state_hash(client, "n", PARTITIONS)
@@ -82,7 +89,7 @@ def test_one_difference_changes_one_section(
     assert state_hash(client, "n", PARTITIONS) != hash_before
 
 
-def test_a_changed_user_changes_the_hash(client: redis.Redis) -> None:
+def test_a_changed_user_changes_the_hash(client: Any) -> None:
     """Also one that has done nothing."""
     before = state_digest(client, "n", PARTITIONS)["users"]
     partition = partition_of("bob", PARTITIONS)
@@ -90,16 +97,17 @@ def test_a_changed_user_changes_the_hash(client: redis.Redis) -> None:
     assert state_digest(client, "n", PARTITIONS)["users"] != before
 
 
-def test_what_depends_on_the_batches_does_not_count(client: redis.Redis) -> None:
-    """The changes streams, offsets and repeats of deltas, the order in a sample."""
+def test_what_depends_on_the_batches_does_not_count(client: Any) -> None:
+    """The changes streams, offsets, heartbeats, repeats of deltas, the order in a sample."""
     before = state_hash(client, "n", PARTITIONS)
     client.xadd(KEYS.item_changes(0), {"items": b""})
     client.hset(KEYS.item_position(0), mapping={"next": 99, "duplicates": 7})
+    client.hset(KEYS.user_position(0), mapping={"next": 77, "heartbeat_ts_ms": 9})
     client.hset(KEYS.covisits(0), "77", transitions([2, 0, 1]))
     assert state_hash(client, "n", PARTITIONS) == before
 
 
-def test_namespaces_do_not_mix(client: redis.Redis) -> None:
+def test_namespaces_do_not_mix(client: Any) -> None:
     """Another installation's state is none of ours."""
     before = state_hash(client, "n", PARTITIONS)
     client.hset(Keys("nn").items(0), "x", b"y")

@@ -1,0 +1,150 @@
+"""Clients of the Redis that holds the state: one server or a cluster, as the URL says.
+
+Law: no other module makes a client from settings. A key names its slot by its hash tag, so whoever
+sends commands on the keys of one partition need not know which of the two it is; commands on the
+keys of several partitions go through `together`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+Client = redis.Redis | redis.RedisCluster
+AsyncClient = redis.asyncio.Redis | redis.asyncio.RedisCluster
+CLIENT_ERRORS: Final = (redis.RedisError, redis.exceptions.RedisClusterException, OSError)
+"""What a call raises when Redis does not answer, or not as it should."""
+
+Command = Sequence[Any]
+"""The words of a command; the first is its name."""
+
+_CLUSTER: Final = "+cluster://"
+_DEFAULT_PORT: Final = 6379
+# To a node of a cluster, where every partition may have a call under way at the same time, and a
+# follower waits for each.
+_MOST_CONNECTIONS: Final = 1_024
+
+
+def is_cluster(url: str) -> bool:
+    """Return whether a URL names a cluster.
+
+    >>> is_cluster("redis+cluster://one:7000,two:7000"), is_cluster("redis://one:7000")
+    (True, False)
+    """
+    return _CLUSTER in url
+
+
+def connect(url: str, *, timeout_s: float | None = None) -> Client:
+    """Return a client for commands and audits.
+
+    Args:
+        url: `redis://`, `rediss://`, `unix://`, or `redis+cluster://host:port[,host:port]`.
+        timeout_s: how long an answer may take; None for ever.
+
+    Raises:
+        redis.ConnectionError: no node of the cluster answers. A client of one server connects
+            when it is first used.
+    """
+    limits = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+    if not is_cluster(url):
+        return redis.Redis.from_url(url, **limits)
+    single, others = _first_node(url)
+    node: Any = redis.cluster.ClusterNode
+    nodes = [node(host, port) for host, port in others]
+    try:
+        return redis.RedisCluster.from_url(single, startup_nodes=nodes, **limits)
+    except redis.exceptions.RedisClusterException as error:
+        raise redis.ConnectionError(str(error)) from error
+
+
+def connect_async(url: str, *, timeout_s: float) -> AsyncClient:
+    """Return a client that fails fast: redis-py would retry a dead server for seconds.
+
+    Args:
+        url: as `connect` takes it.
+        timeout_s: how long an answer may take.
+    """
+    options: dict[str, Any] = {
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+    }
+    if not is_cluster(url):
+        return redis.asyncio.Redis.from_url(url, **options)
+    single, others = _first_node(url)
+    nodes = [redis.asyncio.cluster.ClusterNode(host, port) for host, port in others]
+    return redis.asyncio.RedisCluster.from_url(
+        single, startup_nodes=nodes, max_connections=_MOST_CONNECTIONS, **options
+    )
+
+
+async def together(
+    client: AsyncClient, commands: Sequence[Command], *, raise_errors: bool = True
+) -> list[Any]:
+    """Send commands, each on keys of one partition, and wait for all answers.
+
+    Args:
+        client: of either kind.
+        commands: no command may count on the one before it.
+        raise_errors: raise the first error that a command is answered with; else it stands in the
+            place of the answer.
+
+    Raises:
+        CLIENT_ERRORS: Redis does not answer, or see `raise_errors`.
+    """
+    if not commands:
+        return []
+    if isinstance(client, redis.asyncio.Redis):
+        pipeline = client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        return list(await pipeline.execute(raise_on_error=raise_errors))
+    # The pipeline of the cluster's client takes no scripts; its connections are many.
+    sent = [client.execute_command(*command) for command in commands]
+    answers: list[Any] = await asyncio.gather(*sent, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException) and (
+            raise_errors or not isinstance(answer, redis.ResponseError)
+        ):
+            raise answer
+    return answers
+
+
+def by_slot(client: AsyncClient, keys: Sequence[str]) -> list[list[str]]:
+    """Return the keys in groups, each of which one command may name."""
+    if isinstance(client, redis.asyncio.Redis):
+        return [list(keys)] if keys else []
+    groups: dict[int, list[str]] = {}
+    for key in keys:
+        groups.setdefault(client.keyslot(key), []).append(key)
+    return list(groups.values())
+
+
+def server_infos(client: Client) -> list[dict[str, Any]]:
+    """Return what each server says of itself."""
+    if isinstance(client, redis.Redis):
+        return [client.info()]
+    cluster: Any = client
+    return [cluster.info(target_nodes=node) for node in cluster.get_primaries()]
+
+
+def _first_node(url: str) -> tuple[str, list[tuple[str, int]]]:
+    """Return the URL of the first node of a cluster, and the addresses of the others.
+
+    >>> _first_node("rediss+cluster://me:secret@one:7000,two")
+    ('rediss://me:secret@one:7000', [('two', 6379)])
+    """
+    scheme, _, rest = url.partition(_CLUSTER)
+    first, *others = rest.partition("/")[0].split(",")  # a cluster has one database
+    addresses = []
+    for each in others:
+        host, _, port = each.rpartition(":") if ":" in each else (each, "", _DEFAULT_PORT)
+        addresses.append((host, int(port)))
+    return f"{scheme}://{first}", addresses
