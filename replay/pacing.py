@@ -9,7 +9,7 @@ is an error, and so are folds that stand still.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -21,6 +21,8 @@ MOST_BYTES_IN_FLIGHT = 4_000_000  # of a partition
 RECORD_OVERHEAD_BYTES = 100  # of a record that travels alone
 POLL_S = 0.01
 STALLED_S = 60.0
+
+_TOTALS = ("applied", "duplicates", "rejected", "erased", "erasures")
 
 
 class Pacer:
@@ -113,9 +115,19 @@ class Pacer:
 
     def _describe(self) -> str:
         return ", ".join(
-            f"{fold} {[fields.get('next', 0) for fields in self._reader.positions(fold)]}"
+            f"{fold} {[_taken(fields) for fields in self._reader.positions(fold)]}"
             for fold in ("users", "items", "catalog")
         )
+
+
+def _taken(fields: Mapping[str, int]) -> int:
+    """Return how many records a partition has come past; heartbeats are no progress.
+
+    >>> _taken({"next": 9, "applied": 4, "duplicates": 1, "rejected": 2}), _taken({"next": 9})
+    (7, 9)
+    """
+    totals = [fields[name] for name in _TOTALS if name in fields]
+    return sum(totals) if totals else fields.get("next", 0)
 
 
 def applied_by_both(users: FoldProgress, items: FoldProgress) -> Offsets:

@@ -8,57 +8,44 @@ the position in Redis.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import tempfile
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import faust
 from faust.types import TP
 
-from freshet.core.errors import FreshetError, SettingError
 from freshet.core.settings import Settings
+from streams.exits import Fail
 from streams.fold_shell import FoldShell
+from streams.liveness import AssignedPositions
 from streams.record_batch import RecordBatch
 from streams.rounds import Rounds
 from streams.transport import BatchSchema, batch_transport, check_start
 
-log = logging.getLogger(__name__)
-
-EXIT_RESTART = 75  # EX_TEMPFAIL: start me again
-EXIT_SETTING = 2  # starting again will not help
-
-Fail = Callable[[BaseException], NoReturn]
-
-
-def exit_process(error: BaseException) -> NoReturn:
-    """Say what happened and end the process at once, acknowledging nothing."""
-    if isinstance(error, FreshetError):
-        log.error("%s", error)
-    else:
-        log.error("a bug, please report it:\n%s", "".join(traceback.format_exception(error)))
-    logging.shutdown()
-    os._exit(EXIT_SETTING if isinstance(error, SettingError) else EXIT_RESTART)
+SESSION_S = 10.0  # the group expels a member that is silent for so long
+HEARTBEAT_S = 3.0
 
 
 def create_app(
     settings: Settings,
-    folds: Sequence[FoldShell[Any]],
+    folds: Sequence[FoldShell[Any, Any]],
     *,
+    fail: Fail,
+    positions: AssignedPositions,
     instance_id: str | None = None,
-    fail: Fail = exit_process,
 ) -> Any:
     """Return the app that feeds the folds; starting it joins the consumer group.
 
     Args:
         settings: of the installation.
         folds: the folds, each of a topic of its own.
+        fail: ends the process; never returns.
+        positions: is told which partitions are this worker's, and how far each has come.
         instance_id: name of this member of the consumer group. A worker that comes back under
             its name gets its partitions at once, not when its old session has timed out.
-        fail: ends the process; never returns.
     """
     by_topic = {fold.topic: fold for fold in folds}
 
@@ -68,14 +55,18 @@ def create_app(
             check_start(tp, position, end)
         except Exception as error:
             fail(error)
+        positions.move((by_topic[tp.topic].name, tp.partition), position)
         return position
 
-    rounds = {fold.name: _rounds(fold, settings, fail) for fold in folds}
+    rounds = {fold.name: _rounds(fold, settings, fail, positions) for fold in folds}
 
     async def drain() -> None:
         await asyncio.gather(*[each.drain() for each in rounds.values()])
 
-    transport = batch_transport(start_offset, drain, settings)
+    def full() -> set[TP]:
+        return {TP(fold.topic, each) for fold in folds for each in rounds[fold.name].full}
+
+    transport = batch_transport(start_offset, drain, full, settings)
 
     class FreshetApp(faust.App):
         def _new_transport(self) -> Any:
@@ -96,30 +87,49 @@ def create_app(
         stream_buffer_maxsize=4,  # fetches, not events
         broker_commit_interval=1.0,
         consumer_group_instance_id=instance_id,
-        broker_session_timeout=10.0,
-        broker_heartbeat_interval=3.0,
+        broker_session_timeout=SESSION_S,
+        broker_heartbeat_interval=HEARTBEAT_S,
         broker_rebalance_timeout=20.0,
         broker_request_timeout=30.0,
-        broker_max_poll_records=settings.batch_events,
         consumer_max_fetch_size=1024 * 1024,
-        consumer_auto_offset_reset="earliest",
+        # Reading starts where Redis says. A log that has dropped what comes next is an error, which
+        # ends the worker; the next one counts the loss. A reset would pass over it in silence.
+        consumer_auto_offset_reset="none",
     )
     for fold in folds:
         topic = app.topic(fold.topic, schema=BatchSchema(), allow_empty=True)
         app.agent(topic, name=f"{settings.namespace}.{fold.name}", concurrency=1)(
             _agent(rounds[fold.name])
         )
+
+    async def assigned(_app: Any, assigned: set[TP], **_: Any) -> None:
+        positions.assign((by_topic[tp.topic].name, tp.partition) for tp in assigned)
+
+    async def revoked(_app: Any, _revoked: set[TP], **_: Any) -> None:
+        positions.revoke()
+
+    app.on_partitions_assigned.connect(assigned)
+    app.on_partitions_revoked.connect(revoked)
     return app
 
 
-def _rounds(fold: FoldShell[Any], settings: Settings, fail: Fail) -> Rounds:
+def _rounds(
+    fold: FoldShell[Any, Any], settings: Settings, fail: Fail, positions: AssignedPositions
+) -> Rounds:
     async def apply(batches: Sequence[RecordBatch]) -> None:
         try:
             await fold.apply(batches)
         except Exception as error:
             fail(error)
+        for batch in batches:
+            positions.move((fold.name, batch.partition), batch.end)
 
-    return Rounds(apply, most_events=settings.batch_events)
+    return Rounds(
+        apply,
+        most_records=settings.batch_events,
+        most_bytes=fold.most_bytes,
+        alone=fold.alone,
+    )
 
 
 def _agent(rounds: Rounds) -> Callable[[Any], Any]:

@@ -11,9 +11,9 @@ from freshet.core.events.partition import partition_of
 from freshet.core.events.producer import Record
 from freshet.core.metrics import APPLY_DURATION, EVENTS_APPLIED
 from streams.fold_shell import FoldShell
+from streams.partition_events import WRONG_PARTITION
 from streams.record_batch import RecordBatch
 from streams.store import Changes, Move, Position, Write
-from streams.user_shell import WRONG_PARTITION
 
 
 @dataclass(frozen=True, slots=True)

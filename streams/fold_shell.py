@@ -96,6 +96,9 @@ class FoldShell(ABC, Generic[Folded, Cache]):
     def _new_cache(self) -> Cache:
         """Return an empty cache of records of a partition."""
 
+    async def _load(self, partition: int) -> None:
+        """Load what is held whole of a partition that was assigned; nothing, unless told."""
+
     @abstractmethod
     async def _fold(self, batches: Sequence[RecordBatch]) -> Folded:
         """Fold records that no one has applied before, and move the positions in memory."""
@@ -118,11 +121,21 @@ class FoldShell(ABC, Generic[Folded, Cache]):
             position = await self.context.store.position(self.position_key(partition))
             name = f"{self.topic}-{partition}"
             state = PartitionState(name, position, self._new_cache(), earliest)
+            await self._load(partition)
             self._states[partition] = state
             if state.next == NO_POSITION:
                 return earliest
-            self._note_lost(state, earliest)
             return max(state.next, earliest)
+
+    @property
+    def most_bytes(self) -> int | None:
+        """Most bytes of a partition's records in a round, None for any; see `batch_events`."""
+        return None
+
+    @property
+    def alone(self) -> bytes | None:
+        """How the value of a record begins that must be a batch by itself, None for none."""
+        return None
 
     async def apply(self, batches: Sequence[RecordBatch]) -> None:
         """Apply a round; records that were applied before are passed over.
@@ -139,12 +152,15 @@ class FoldShell(ABC, Generic[Folded, Cache]):
             rest = [found for batch in batches if (found := self._unapplied(batch)) is not None]
             if not rest:
                 return
+            states = [self._states[batch.partition] for batch in rest]
+            lost = {state.name: state.lost for state in states if state.lost}
             folded = await self._fold(rest)
             await self._writing.acquire()
         try:
             await self._write(folded)
         finally:
             self._writing.release()
+        self._note_lost(lost)
         for batch in rest:
             self._observe(batch)
 
@@ -162,12 +178,11 @@ class FoldShell(ABC, Generic[Folded, Cache]):
         rest = self._states[batch.partition].unapplied(batch)
         return rest if rest is not None and len(rest) else None
 
-    def _note_lost(self, state: PartitionState[Cache], earliest: int) -> None:
+    def _note_lost(self, lost: dict[str, int]) -> None:
         # Only the start of the log may pass the position. It is counted, never silent.
-        if state.next != NO_POSITION and earliest > state.next:
-            lost = earliest - state.next
-            self._lost.inc(lost)
-            log.error("%s: the log lost %d records before they were applied", state.name, lost)
+        if lost:
+            self._lost.inc(sum(lost.values()))
+            log.error("the log lost records before they were applied: %s", lost)
 
     async def _deliver(self, records: Sequence[Record]) -> None:
         failed = [error for error in await self.context.producer.deliver(records) if error]

@@ -7,6 +7,7 @@ any order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -78,23 +79,27 @@ def fold_covisits(
     folded = list(samples)
     for start, end in zip(starts.tolist(), ends.tolist(), strict=False):
         row = int(owner[start])
-        grown = samples[row] + blob[start * _ROW_BYTES : end * _ROW_BYTES]
-        folded[row] = largest(grown, half_life_s)
+        folded[row] += blob[start * _ROW_BYTES : end * _ROW_BYTES]
+    _cut(folded, owner[starts].tolist(), half_life_s)
     return folded
 
 
-def largest(sample: bytes, half_life_s: float) -> bytes:
-    """Return the sample cut to its capacity; a cut sample ends with its smallest priority."""
-    if len(sample) < COVISIT_CAPACITY * _ROW_BYTES:
-        return sample
-    rows = np.frombuffer(sample, COVISIT_DTYPE)
+def _cut(samples: list[bytes], grown: Sequence[int], half_life_s: float) -> None:
+    """Cut the grown samples to their capacity; a cut sample ends with its smallest priority."""
+    full = [row for row in grown if len(samples[row]) >= COVISIT_CAPACITY * _ROW_BYTES]
+    if not full:
+        return
+    rows = np.frombuffer(b"".join([samples[row] for row in full]), COVISIT_DTYPE)
+    lengths = [len(samples[row]) // _ROW_BYTES for row in full]
     kept = keep_largest(
-        np.zeros(len(rows), np.int64),
+        np.repeat(np.arange(len(full)), lengths),
         sample_priorities(rows, half_life_s),
         rows["next"],
         COVISIT_CAPACITY,
     )
-    return rows[kept].tobytes()
+    blob, size = rows[kept].tobytes(), COVISIT_CAPACITY * _ROW_BYTES
+    for place, row in enumerate(full):
+        samples[row] = blob[place * size : (place + 1) * size]
 
 
 def sample_priorities(rows: NDArray[Any], half_life_s: float) -> NDArray[np.float64]:

@@ -25,6 +25,7 @@ from streams.record_table import RecordTable, joined
 from streams.store import Changes, Move, Write
 
 SOURCE_PREFIX = "source:"
+MOST_DELTA_BYTES = 50_000
 
 
 class _Changed(NamedTuple):
@@ -114,6 +115,11 @@ class ItemShell(FoldShell[FoldedDeltas, ItemCache]):
         """Return the HASH that holds the position."""
         return self.context.keys.item_position(partition)
 
+    @property
+    def most_bytes(self) -> int | None:
+        """About a thousand rows."""
+        return MOST_DELTA_BYTES
+
     def _new_cache(self) -> ItemCache:
         return ItemCache()
 
@@ -165,7 +171,7 @@ class ItemShell(FoldShell[FoldedDeltas, ItemCache]):
 
     async def _fold_items(self, rows: dict[int, _Rows]) -> dict[int, _Changed]:
         """Return the new item records of each partition."""
-        await asyncio.gather(*[self._load_items(p, each.item_ids) for p, each in rows.items()])
+        await self._load_items(rows)
         owners: list[tuple[RecordTable, NDArray[np.int64]]] = []
         items, before, count = [], [], 0
         for partition, each in rows.items():
@@ -188,18 +194,20 @@ class ItemShell(FoldShell[FoldedDeltas, ItemCache]):
             start = end
         return changed
 
-    async def _load_items(self, partition: int, item_ids: list[str]) -> None:
-        table = self._states[partition].cache.items
-        missing = table.unknown(item_ids)
-        if missing:
-            key = self.context.keys.items(partition)
-            table.add(missing, unpack_items(await self.context.store.fields(key, missing)))
+    async def _load_items(self, rows: dict[int, _Rows]) -> None:
+        tables = {p: self._states[p].cache.items for p in rows}
+        missing = {p: tables[p].unknown(each.item_ids) for p, each in rows.items()}
+        wanted = [(self.context.keys.items(p), names) for p, names in missing.items() if names]
+        found = iter(await self.context.store.fields(wanted) if wanted else [])
+        for partition, names in missing.items():
+            if names:
+                tables[partition].add(names, unpack_items(next(found)))
 
     async def _fold_covisits(self, rows: dict[int, _Rows]) -> dict[int, _Changed]:
         """Return the new transitions of each partition, by the decimal hash of the item."""
         merged = {p: _joined(each.covisits, COVISIT_ROW_DTYPE) for p, each in rows.items()}
         owners = {p: np.unique(each["previous"]).tolist() for p, each in merged.items()}
-        await asyncio.gather(*[self._load_covisits(p, items) for p, items in owners.items()])
+        await self._load_covisits(owners)
         before = [self._states[p].cache.covisits[item] for p in owners for item in owners[p]]
         places, count = [], 0
         for partition, each in merged.items():
@@ -218,13 +226,19 @@ class ItemShell(FoldShell[FoldedDeltas, ItemCache]):
             start = end
         return changed
 
-    async def _load_covisits(self, partition: int, items: list[int]) -> None:
-        cached = self._states[partition].cache.covisits
-        missing = [item for item in items if item not in cached]
-        if missing:
-            key = self.context.keys.covisits(partition)
-            found = await self.context.store.fields(key, list(map(str, missing)))
-            cached.update(zip(missing, [sample or b"" for sample in found], strict=True))
+    async def _load_covisits(self, owners: dict[int, list[int]]) -> None:
+        caches = {p: self._states[p].cache.covisits for p in owners}
+        missing = {p: [item for item in owners[p] if item not in caches[p]] for p in owners}
+        wanted = [
+            (self.context.keys.covisits(p), list(map(str, items)))
+            for p, items in missing.items()
+            if items
+        ]
+        found = iter(await self.context.store.fields(wanted) if wanted else [])
+        for partition, items in missing.items():
+            if items:
+                samples = [sample or b"" for sample in next(found)]
+                caches[partition].update(zip(items, samples, strict=True))
 
     async def _write(self, folded: FoldedDeltas) -> None:
         await self._deliver(folded.letters)

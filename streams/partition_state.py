@@ -31,6 +31,11 @@ class PartitionState(Generic[Cache]):
         """The next offset to apply, `NO_POSITION` when there is none."""
         return self.position.get("next", NO_POSITION)
 
+    @property
+    def lost(self) -> int:
+        """How many records the log dropped between the position and its start."""
+        return 0 if self.next == NO_POSITION else max(self.log_start - self.next, 0)
+
     def unapplied(self, batch: RecordBatch) -> RecordBatch | None:
         """Return the part of the batch that comes next, None when all of it was applied.
 
@@ -45,6 +50,8 @@ class PartitionState(Generic[Cache]):
         return batch.from_offset(at) if batch.end > at else None
 
     def moved(self, end: int, **added: int) -> Position:
-        """Return the position at `end` with its totals raised."""
+        """Return the position at `end` with its totals raised; what was lost is one of them."""
+        if self.lost:
+            added["lost"] = self.lost
         totals = {name: self.position.get(name, 0) + count for name, count in added.items()}
         return {**self.position, **totals, "next": end}

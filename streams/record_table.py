@@ -7,7 +7,7 @@ packing each.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ class RecordTable:
 
     def unknown(self, names: Sequence[str]) -> list[str]:
         """Return the distinct names that the table has no row for."""
-        return list(set(names) - self._rows.keys())
+        return [name for name in dict.fromkeys(names) if name not in self._rows]
 
     def add(self, names: Sequence[str], records: Records) -> None:
         """Add records under names that the table does not have.
@@ -59,6 +59,11 @@ class RecordTable:
         self._records[start:end] = records.view(self._records.dtype)
         self._rows.update(zip(names, range(start, end), strict=True))
         self.names.extend(names)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Forget names; their rows stay unused until the table is dropped."""
+        for name in names:
+            self._rows.pop(name, None)
 
     def take(self, rows: NDArray[np.int64]) -> Records:
         """Return copies of the records at `rows`, (n,)."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from streams.record_batch import RecordBatch
 
-WAITING = 4  # pieces of a partition; then its reader waits
+WAITING = 4  # pieces of a partition; then nothing more of it should be fetched
 UNDER_WAY = 2  # rounds: one is written while the next is folded
 
 Apply = Callable[[Sequence[RecordBatch]], Awaitable[None]]
@@ -19,24 +19,35 @@ class Rounds:
 
     Args:
         apply: applies a round; it never raises, and keeps the order of its calls.
-        most_events: of one partition in a round.
+        most_records: of one partition in a round.
+        most_bytes: of one partition in a round, None for any.
+        alone: a record whose value begins so is in a round without others of its partition.
     """
 
-    def __init__(self, apply: Apply, *, most_events: int) -> None:
+    def __init__(
+        self,
+        apply: Apply,
+        *,
+        most_records: int,
+        most_bytes: int | None,
+        alone: bytes | None = None,
+    ) -> None:
         self._apply = apply
-        self._most_events = most_events
+        self._cut = (most_records, most_bytes, alone)
         self._waiting: defaultdict[int, deque[RecordBatch]] = defaultdict(deque)
         self._changed = asyncio.Condition()
         self._under_way: set[asyncio.Task[None]] = set()
 
+    @property
+    def full(self) -> list[int]:
+        """The partitions that have much waiting."""
+        return [each for each, waiting in self._waiting.items() if len(waiting) >= WAITING]
+
     async def put(self, batches: Sequence[RecordBatch]) -> None:
-        """Add batches; waits while one of their partitions has many waiting."""
+        """Add batches."""
         async with self._changed:
-            await self._changed.wait_for(
-                lambda: all(len(self._waiting[each.partition]) < WAITING for each in batches)
-            )
             for batch in batches:
-                self._waiting[batch.partition].extend(batch.pieces(self._most_events))
+                self._waiting[batch.partition].extend(batch.pieces(*self._cut))
             self._changed.notify_all()
 
     async def run(self) -> None:

@@ -13,17 +13,18 @@ from importlib.resources import files
 from typing import Any, Protocol
 
 import msgspec
-import redis.asyncio as redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from freshet.core.errors import PositionError, ServiceError
+from freshet.core.state.client import CLIENT_ERRORS, AsyncClient, connect_async, together
 from freshet.core.state.keys import CHANGES_KEPT
 
 NO_POSITION = -1
 _ENCODE = msgspec.msgpack.Encoder().encode
 
+
+Wanted = Sequence[tuple[str, Sequence[str]]]
+"""Keys of HASHes, and fields of each."""
 
 Position = dict[str, int]
 """Fields of a position HASH; `next` is the next offset to apply."""
@@ -71,8 +72,17 @@ class Store(Protocol):
     async def position(self, key: str) -> Position:
         """Return the position, without `next` when there is none yet."""
 
-    async def fields(self, key: str, names: Sequence[str]) -> list[bytes | None]:
-        """Return the values of some fields of a HASH."""
+    async def fields(self, wanted: Wanted) -> list[list[bytes | None]]:
+        """Return the values of some fields of some HASHes, one list for each."""
+
+    async def numbers(self, key: str) -> dict[str, int]:
+        """Return all fields of a HASH of numbers."""
+
+    async def scan(self, key: str, cursor: int, count: int) -> tuple[int, dict[bytes, bytes]]:
+        """Return some fields of a HASH and where to go on; from 0, until 0 comes back.
+
+        What is there all the time comes at least once, about `count` fields in a call.
+        """
 
     async def apply(self, writes: Sequence[Write]) -> None:
         """Write the fields and positions of some partitions.
@@ -95,19 +105,30 @@ class _Call:
 class RedisStore:
     """The store in Redis, through a Lua script."""
 
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+    def __init__(self, client: AsyncClient) -> None:
+        self._client: Any = client
         source = files("streams") / "scripts" / "apply.lua"
         self._script = client.register_script(source.read_text())
 
     async def position(self, key: str) -> Position:
         """Return the position, without `next` when there is none yet."""
+        return await self.numbers(key)
+
+    async def numbers(self, key: str) -> dict[str, int]:
+        """Return all fields of a HASH of numbers; see `Store`."""
         found = await _asked(self._client.hgetall(key))
         return {name.decode(): int(value) for name, value in found.items()}
 
-    async def fields(self, key: str, names: Sequence[str]) -> list[bytes | None]:
-        """Return the values of some fields of a HASH."""
-        return list(await _asked(self._client.hmget(key, list(names)))) if names else []
+    async def fields(self, wanted: Wanted) -> list[list[bytes | None]]:
+        """Return the values of some fields of some HASHes; see `Store`."""
+        commands = [("HMGET", key, *names) for key, names in wanted if names]
+        found = iter(await _asked(together(self._client, commands)))
+        return [next(found) if names else [] for _, names in wanted]
+
+    async def scan(self, key: str, cursor: int, count: int) -> tuple[int, dict[bytes, bytes]]:
+        """Return some fields of a HASH and where to go on; see `Store`."""
+        after, found = await _asked(self._client.hscan(key, cursor, count=count))
+        return int(after), found
 
     async def apply(self, writes: Sequence[Write]) -> None:
         """Write the fields and positions of some partitions; see `Store`."""
@@ -115,9 +136,12 @@ class RedisStore:
             return
         calls = [_call(write) for write in writes]
         found = await self._evaluate(calls)
-        if all(isinstance(each, NoScriptError) for each in found):  # Redis was restarted
+        unknown = [row for row, each in enumerate(found) if isinstance(each, NoScriptError)]
+        if unknown:  # Redis was restarted, or one node of a cluster
             await _asked(self._client.script_load(self._script.script))
-            found = await self._evaluate(calls)
+            again = await self._evaluate([calls[row] for row in unknown])
+            for row, answer in zip(unknown, again, strict=True):
+                found[row] = answer
         for call, position in zip(calls, found, strict=True):
             if isinstance(position, Exception):
                 raise ServiceError("redis", f"{type(position).__name__}: {position}")
@@ -125,20 +149,16 @@ class RedisStore:
                 raise PositionError(call.move.key, position, call.move.expected)
 
     async def _evaluate(self, calls: Sequence[_Call]) -> list[Any]:
-        pipeline = self._client.pipeline(transaction=False)
-        for call in calls:
-            pipeline.evalsha(self._script.sha, len(call.keys), *call.keys, *call.arguments)
-        return list(await _asked(pipeline.execute(raise_on_error=False)))
+        commands = [
+            ("EVALSHA", self._script.sha, len(call.keys), *call.keys, *call.arguments)
+            for call in calls
+        ]
+        return list(await _asked(together(self._client, commands, raise_errors=False)))
 
 
-def connect(url: str, timeout_s: float = 5.0) -> redis.Redis:
+def connect(url: str, timeout_s: float = 5.0) -> AsyncClient:
     """Return a client for a fold: no retries, because a worker that cannot write ends."""
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        retry=Retry(NoBackoff(), 0),
-    )
+    return connect_async(url, timeout_s=timeout_s)
 
 
 def _call(write: Write) -> _Call:
@@ -161,5 +181,5 @@ def _call(write: Write) -> _Call:
 async def _asked(answer: Any) -> Any:
     try:
         return await answer
-    except (RedisError, OSError) as error:
+    except CLIENT_ERRORS as error:
         raise ServiceError("redis", f"{type(error).__name__}: {error}") from error

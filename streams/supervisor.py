@@ -1,4 +1,7 @@
-"""The supervisor: starts the worker again whenever it ends without having been asked to."""
+"""The supervisor: starts the worker again whenever it ends without having been asked to.
+
+It has no port. What it counts reaches Prometheus through the worker that it starts next.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,22 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from freshet.core.metrics import WORKER_RESTARTS
-from streams.app import EXIT_SETTING
+from streams.exits import EXIT_SETTING, ExitCounts
 
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S = 0.2
-LONGEST_PAUSE_S = 30.0
-HEALTHY_S = 30.0
+LONGEST_PAUSE_S = 10.0
+HEALTHY_S = 10.0
 KILL_AFTER_S = 2.0
+CRASH_LOOP = 5  # ends in a row, none after a healthy life
 
 
 def next_pause_s(pause_s: float, lived_s: float) -> float:
     """Return how long to wait before the next start.
 
     >>> next_pause_s(0.2, lived_s=1), next_pause_s(20, lived_s=1), next_pause_s(20, lived_s=60)
-    (0.4, 30.0, 0.2)
+    (0.4, 10.0, 0.2)
     """
     return FIRST_PAUSE_S if lived_s >= HEALTHY_S else min(pause_s * 2, LONGEST_PAUSE_S)
 
@@ -35,6 +38,8 @@ def supervise(
     command: Sequence[str],
     *,
     shutdown_s: float,
+    counts: ExitCounts | None = None,
+    inherited: Sequence[int] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> int:
     """Run a program until it ends by itself with 0 or 2, or a signal asks this process to end.
@@ -42,6 +47,8 @@ def supervise(
     Args:
         command: the program and its arguments.
         shutdown_s: how long the program may take to stop.
+        counts: why it ended each time, where the program itself does not say.
+        inherited: descriptors that stay open in the program.
         clock: monotonic seconds.
 
     Returns:
@@ -49,6 +56,7 @@ def supervise(
     """
     asked = threading.Event()
     child: subprocess.Popen[bytes] | None = None
+    counts = counts or ExitCounts(None)
 
     def stop(_signal: int, _frame: object) -> None:
         asked.set()
@@ -57,16 +65,27 @@ def supervise(
 
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, stop)
-    pause_s = FIRST_PAUSE_S / 2
+    pause_s, in_a_row = FIRST_PAUSE_S / 2, 0
     while not asked.is_set():
-        started = clock()
-        child = subprocess.Popen(_tethered(command), start_new_session=True)
+        started, noted = clock(), counts.read().total()
+        child = subprocess.Popen(_tethered(command), start_new_session=True, pass_fds=inherited)
         code = _wait(child, asked, shutdown_s + KILL_AFTER_S)
         if asked.is_set() or code in (0, EXIT_SETTING):
             return 0 if asked.is_set() else code
-        pause_s = next_pause_s(pause_s, clock() - started)
-        WORKER_RESTARTS.labels(str(code)).inc()
+        if counts.read().total() == noted:
+            counts.note("killed" if code < 0 else "unknown")
+        lived_s = clock() - started
+        pause_s = next_pause_s(pause_s, lived_s)
+        in_a_row = 0 if lived_s >= HEALTHY_S else in_a_row + 1
         log.warning("worker ended with code %d, starts again in %.1f s", code, pause_s)
+        if in_a_row == CRASH_LOOP:
+            log.error(
+                "the worker ended %d times in a row within %g s of its start (%s); starting it "
+                "again will hardly help: its log says what is wrong",
+                in_a_row,
+                HEALTHY_S,
+                ", ".join(f"{count} {reason}" for reason, count in counts.read().items()),
+            )
         asked.wait(pause_s)
     return 0
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from time import monotonic
 from typing import Any
 
 import faust
@@ -31,6 +30,13 @@ StartOffset = Callable[[TP, int, int], Awaitable[int]]
 
 Drain = Callable[[], Awaitable[None]]
 
+Full = Callable[[], set[TP]]
+"""Returns the partitions from which nothing more should be fetched for now."""
+
+
+MUCH_BYTES = 262_144
+ROOM_LOOK_S = 0.002
+
 
 class BatchSchema(faust.Schema):
     """Hands the batch through: decoding is the fold's work, where a bad record harms no other."""
@@ -47,8 +53,9 @@ class BatchSchema(faust.Schema):
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        # One fetch at a time is under way per broker, without the partitions that still have
-        # unread records. Faust's 1.5 s of patience would be the delay of whatever they get next.
+        # One fetch at a time is under way per broker. It is answered when there is much, or after
+        # the wait: so that under load the fetches keep a pace, and what they bring is new.
+        consumer._fetch_min_bytes = MUCH_BYTES
         consumer._fetch_max_wait_ms = self.consumer.fetch_wait_ms
         return consumer
 
@@ -59,8 +66,8 @@ class BatchConsumer(driver.Consumer):
     # set on the subclass that `batch_transport` makes
     start_offset: StartOffset
     drain: Drain
+    full: Full
     fetch_wait_ms: int
-    interval_s: float
 
     def _new_consumer_thread(self) -> _ConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -68,16 +75,25 @@ class BatchConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._fetched_to: dict[TP, int] = {}
-        self._due_s = 0.0
+
+    def _all_full(self) -> bool:
+        active = super()._get_active_partitions()
+        return bool(active) and not active - type(self).full()
+
+    def _get_active_partitions(self) -> set[TP]:
+        """Leave out the partitions that have much waiting: a backlog must not hold up the rest."""
+        active: set[TP] = super()._get_active_partitions()
+        return active - type(self).full()
 
     async def getmany(  # the signature is Faust's
         self,
         timeout: float,  # noqa: ASYNC109
     ) -> AsyncIterator[tuple[TP, Any]]:
         """Fetch, and yield one message per topic, in the name of one of its partitions."""
-        await asyncio.sleep(self._due_s - monotonic())
+        if self._all_full():
+            await asyncio.sleep(ROOM_LOOK_S)
+            return
         records, active = await self._wait_next_records(timeout)
-        self._due_s = monotonic() + self.interval_s
         if not records or self.should_stop:
             return
         if not self.flow_active:
@@ -154,22 +170,29 @@ class BatchConsumer(driver.Consumer):
         for tp in list(self._acked):
             self._acked[tp].clear()
             self._acked_index[tp].clear()
+        if self.app.rebalancing:
+            # Behind a join, a commit is answered with the generation before it, upon which the
+            # client joins again, and so on without end.
+            return {}
         return {tp: at for tp, at in self._fetched_to.items() if at}
 
 
-def batch_transport(start_offset: StartOffset, drain: Drain, settings: Settings) -> type[Any]:
+def batch_transport(
+    start_offset: StartOffset, drain: Drain, full: Full, settings: Settings
+) -> type[Any]:
     """Return a Faust transport whose consumers start where `start_offset` says.
 
     Args:
         start_offset: see `StartOffset`.
         drain: waits until no batch of this worker is under way.
-        settings: how long a fetch waits, and the pace of the fetches.
+        full: see `Full`.
+        settings: how long a fetch waits.
     """
     own = {
         "start_offset": staticmethod(start_offset),
         "drain": staticmethod(drain),
+        "full": staticmethod(full),
         "fetch_wait_ms": settings.fetch_wait_ms,
-        "interval_s": settings.round_interval_ms / 1000,
     }
     fetch_columns()
     consumer = type("StartingConsumer", (BatchConsumer,), own)

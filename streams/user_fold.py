@@ -27,11 +27,14 @@ from freshet.core.state.records import (
     newest_history,
     segment_of,
 )
-from online_models.maths.session import SESSION_EVENTS, quantized, session_embedding
+from online_models.maths.session import SESSION_EVENTS, quantized, session_sum
 from streams.deltas import ACTIVITY_DTYPE, COVISIT_ROW_DTYPE
+from streams.event_time import newest_before
 
 VISIT_LOOKBACK = 10
 """Most interactions from a visit to the next for the two to make a transition."""
+
+_EMBEDDED_TOGETHER = 512  # users whose vectors, 2.5 kB each, fit into a processor's cache
 
 VectorLookup = Callable[[NDArray[np.uint32]], NDArray[np.float32]]
 """Item hashes (n,) to vectors (n, d), zero where an item has none."""
@@ -78,14 +81,18 @@ class UserFold:
 
     Attributes:
         users: (u,) of `USER_DTYPE`, the new records.
-        accepted: (e,) bool, False for an event that had been counted before.
+        accepted: (e,) bool, False for an event that had been counted before or was erased.
+        erased: (e,) bool, events of people who were erased since.
         activity: (a,) of `ACTIVITY_DTYPE`, one row per accepted event, in order.
+        out_of_order: (a,) bool, accepted events that are older than one of their user before.
         covisits: (c,) of `COVISIT_ROW_DTYPE`.
     """
 
     users: Records
     accepted: NDArray[np.bool_]
+    erased: NDArray[np.bool_]
     activity: NDArray[Any]
+    out_of_order: NDArray[np.bool_]
     covisits: NDArray[Any]
 
 
@@ -114,7 +121,8 @@ def fold_users(
         options: see `UserFoldOptions`.
     """
     users = users.copy()
-    accepted = accepted_events(users, events)
+    erased = events.ts_ms <= users["erased_ts_ms"][events.user]
+    accepted = _accepted_unless(erased, users, events)
     kept = events if accepted.all() else events.take(np.flatnonzero(accepted))
     order = np.argsort(kept.user, kind="stable")
     by_user = kept.take(order)
@@ -130,12 +138,27 @@ def fold_users(
     activity["ts_ms"][order] = by_user.ts_ms
     activity["type"][order] = by_user.type
     activity["segment"][order] = segment_of(before[by_user.user] + earlier)
+    out_of_order = np.empty(len(order), np.bool_)
+    newest_ts_ms = newest_before(by_user.user, by_user.ts_ms, users["last_ts_ms"])
+    out_of_order[order] = by_user.ts_ms < newest_ts_ms
     covisits = _transitions(users, before, history, options.covisit_distance)
 
     _remember(users, before, history)
     _count(users, by_user, rank)
     _embed(users, history.user, vectors, model_tag, options.session_half_life_s)
-    return UserFold(users, accepted, activity, covisits)
+    return UserFold(users, accepted, erased, activity, out_of_order, covisits)
+
+
+def _accepted_unless(
+    erased: NDArray[np.bool_], users: Records, events: UserEvents
+) -> NDArray[np.bool_]:
+    """Return which events were not applied before and are not erased, (e,) bool."""
+    if not erased.any():
+        return accepted_events(users, events)
+    accepted = np.zeros(len(erased), np.bool_)
+    rest = np.flatnonzero(~erased)
+    accepted[rest] = accepted_events(users, events.take(rest))
+    return accepted
 
 
 def accepted_events(users: Records, events: UserEvents) -> NDArray[np.bool_]:
@@ -247,14 +270,12 @@ def _embed(
     stale = users["model_tag"] != model_tag
     stale[interacting] = model_tag != 0
     chosen = np.flatnonzero(stale)
-    if not len(chosen):
-        return
-    items, types, ages_s, exist = newest_history(users[chosen], SESSION_EVENTS)
-    found = vectors(items.ravel()).reshape(len(chosen), SESSION_EVENTS, -1)  # (u, k, d)
-    weights = np.where(exist, PREFERENCE[types], np.float32(0))
-    ages_s = np.where(exist, ages_s, 0)
-    embedding = session_embedding(found, weights, ages_s, half_life_s)
-    users["embedding"][chosen] = quantized(embedding)
+    for start in range(0, len(chosen), _EMBEDDED_TOGETHER):
+        block = chosen[start : start + _EMBEDDED_TOGETHER]
+        items, types, ages_s, exist = newest_history(users, block, SESSION_EVENTS)
+        found = vectors(items.ravel()).reshape(len(block), SESSION_EVENTS, -1)  # (u, k, d)
+        weights = np.where(exist, PREFERENCE[types], np.float32(0))
+        users["embedding"][block] = quantized(session_sum(found, weights, ages_s, half_life_s))
     users["model_tag"][chosen] = model_tag
 
 
@@ -313,7 +334,7 @@ def _stored_visits(
     users: Records, before: NDArray[np.int64], chosen: NDArray[np.int64], length: int
 ) -> _Visits:
     """Return the newest visits in the histories of the chosen users, oldest first."""
-    items, types, _, exist = newest_history(users[chosen], VISIT_LOOKBACK)
+    items, types, _, exist = newest_history(users, chosen, VISIT_LOOKBACK)
     visited = VISIT[types] & exist  # (u, VISIT_LOOKBACK)
     kept = visited & (np.cumsum(visited, axis=1) <= length)
     row, column = np.nonzero(kept[:, ::-1])  # reversed: oldest first

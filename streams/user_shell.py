@@ -2,61 +2,72 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import EventError
-from freshet.core.events.codec import decode_events, event_hashes
-from freshet.core.events.partition import murmur2_many, partition_of_hash
+from freshet.core.events.codec import event_hashes
+from freshet.core.events.control import ERASURE_PREFIX
 from freshet.core.events.producer import Record
-from freshet.core.events.schema import TYPE_CODES, Event
-from freshet.core.metrics import APPLY_DURATION, EVENTS_APPLIED, EVENTS_DUPLICATE
-from freshet.core.state.records import USER_DTYPE, pack_users, unpack_users
+from freshet.core.events.schema import TYPE_CODES
+from freshet.core.metrics import (
+    APPLY_DURATION,
+    ERASURES,
+    EVENTS_APPLIED,
+    EVENTS_CLAMPED,
+    EVENTS_DUPLICATE,
+    EVENTS_ERASED,
+    EVENTS_LATE,
+    EVENTS_OUT_OF_ORDER,
+    HEARTBEAT_DELAY,
+    PARTITION_WATERMARK,
+    USERS_FORGOTTEN,
+)
+from freshet.core.state.records import USER_DTYPE, applied_events, pack_users, unpack_users
 from streams.deltas import encode_deltas
+from streams.erasures import ErasedPeople, is_erasure, read_erasure
+from streams.event_time import clamped, newest_before
 from streams.fold_shell import FoldContext, FoldShell
 from streams.item_names import ItemNames
 from streams.item_vectors import LiveVectors
+from streams.partition_events import PartitionEvents, read_events
 from streams.record_batch import RecordBatch
 from streams.record_table import UNKNOWN, RecordTable, joined
 from streams.store import Changes, Move, Position, Write
 from streams.user_fold import UserEvents, UserFold, UserFoldOptions, fold_users
 
-WRONG_PARTITION = "wrong_partition"
+IDLE_LOOKED_AT = 100  # users in one step of `forget_idle`
 
-
-@dataclass(slots=True)
-class _Read:
-    """The events of one partition in a round.
-
-    Attributes:
-        user_ids: (n,) of the events.
-        offsets: (n,) of the events.
-        rows: (n,) of the events' users in the table of the partition.
-        rejected: records that were no events of this partition.
-        users: (u,) distinct `rows`.
-    """
-
-    batch: RecordBatch
-    events: list[Event]
-    user_ids: list[str]
-    offsets: list[int]
-    rejected: int
-    rows: NDArray[np.int64]
-    users: NDArray[np.int64]
+_COUNTED = {
+    "applied": EVENTS_APPLIED.labels("users"),
+    "duplicates": EVENTS_DUPLICATE.labels("event_id"),
+    "clamped": EVENTS_CLAMPED,
+    "late": EVENTS_LATE,
+    "out_of_order": EVENTS_OUT_OF_ORDER,
+    "erased": EVENTS_ERASED,
+}
+"""Totals of the position, and the metric of each."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoldedEvents:
-    """A round, folded: dead letters and deltas to produce, then partitions to write."""
+    """A round, folded: dead letters and deltas to produce, then partitions to write.
+
+    Attributes:
+        counts: of the names of `_COUNTED`, over all partitions.
+        erasures: people who were erased.
+        beats: when the heartbeats in the round were sent, ms.
+    """
 
     records: list[Record]
     writes: list[Write]
-    accepted: int
-    duplicates: int
+    counts: dict[str, int]
+    erasures: int
+    beats: list[int]
 
 
 class UserShell(FoldShell[FoldedEvents, RecordTable]):
@@ -68,8 +79,12 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         super().__init__(context)
         self._vectors = vectors
         self._items = ItemNames()
+        self._erased = ErasedPeople()
         settings = context.settings
         self._options = UserFoldOptions(settings.covisit_distance, settings.session_half_life_s)
+        self._watermarks = [
+            PARTITION_WATERMARK.labels(str(partition)) for partition in range(context.partitions)
+        ]
 
     @property
     def topic(self) -> str:
@@ -80,72 +95,105 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         """Return the HASH that holds the position."""
         return self.context.keys.user_position(partition)
 
+    @property
+    def alone(self) -> bytes | None:
+        """Erasures: what is before one in the log is counted before it, what is after it, after."""
+        return ERASURE_PREFIX
+
     def _new_cache(self) -> RecordTable:
         return RecordTable(USER_DTYPE)
 
+    async def _load(self, partition: int) -> None:
+        erased = await self.context.store.numbers(self.context.keys.erased(partition))
+        self._erased.load(partition, erased)
+
     async def _fold(self, batches: Sequence[RecordBatch]) -> FoldedEvents:
         letters: list[Record] = []
-        reads = [self._read(batch, letters) for batch in batches]
+        erasing = [batch for batch in batches if is_erasure(batch)]
+        erasures = [self._erase(batch, letters) for batch in erasing]
+        reads = [self._read(batch, letters) for batch in batches if batch not in erasing]
+        writes = [write for write, _ in erasures]
+        erased = sum(done for _, done in erasures)
+        if not reads:
+            return FoldedEvents(letters, writes, {}, erased, [])
         await self._load_users(reads)
-        columns, items = self._columns(reads)
+        columns, items, ahead = self._columns(reads)
         before = joined([self._table(each).take(each.users) for each in reads])
         vectors = self._vectors.current
         fold = fold_users(before, columns, vectors.lookup, vectors.tag, self._options)
-        accepted = int(fold.accepted.sum())
+        totals = self._totals(reads, columns.source, ahead, fold)
         return FoldedEvents(
             letters + self._deltas(fold, items, columns.item),
-            self._moved(reads, columns.source, fold),
-            accepted,
-            len(fold.accepted) - accepted,
+            writes + self._moved(reads, totals, fold),
+            {name: int(each.sum()) for name, each in totals.items()},
+            erased,
+            [beat for read in reads for beat in read.beats],
         )
+
+    async def forget_idle(self, partition: int, cursor: int) -> int:
+        """Delete the users among some of a partition who were idle for `user_ttl_s`.
+
+        Idle is who has had no event for so long when the newest event of the partition came: a
+        replay forgets whom the live system forgot.
+
+        Args:
+            partition: that this worker has been assigned.
+            cursor: where to go on among its users, 0 to begin.
+
+        Returns:
+            The next cursor, 0 when all users were looked at.
+
+        Raises:
+            PositionError: the partition has gone to another worker. Nothing was deleted.
+            ServiceError: Redis failed.
+        """
+        key, ttl_ms = self.context.keys.users(partition), 1000 * self.context.settings.user_ttl_s
+        async with self._folding, self._writing:  # what is in memory is what Redis holds
+            state = self._states[partition]
+            cursor, found = await self.context.store.scan(key, cursor, IDLE_LOOKED_AT)
+            oldest_ts_ms = state.position.get("watermark_ts_ms", 0) - ttl_ms
+            last_ts_ms = unpack_users(list(found.values()))["last_ts_ms"]
+            idle = [
+                name.decode()
+                for name, is_idle in zip(found, last_ts_ms < oldest_ts_ms, strict=True)
+                if is_idle
+            ]
+            if idle:
+                move = self._move_of(partition, state.next, state.position)
+                await self.context.store.apply([Write(move, [Changes(key, delete=idle)], {})])
+                state.cache.forget(idle)
+                USERS_FORGOTTEN.inc(len(idle))
+        return cursor
 
     # --- reading a round ---
 
-    def _read(self, batch: RecordBatch, letters: list[Record]) -> _Read:
-        """Decode a batch, leaving out what is no event and whose user lives elsewhere."""
-        events, at, rejects = decode_events(batch.values, batch.ts_ms)
-        letters += [self._dead_letter(batch, index, error) for index, error in rejects]
-        rejected = len(rejects)
-        user_ids = [event.user_id for event in events]
-        rows = self._states[batch.partition].cache.rows(user_ids)
-        if UNKNOWN in rows and (strays := self._strays(batch.partition, user_ids)):
-            error = EventError(WRONG_PARTITION, "the user belongs to another; use murmur2")
-            gone = [index for index, user in zip(at, user_ids, strict=True) if user in strays]
-            letters += [self._dead_letter(batch, index, error) for index in gone]
-            rejected += len(gone)
-            at = [index for index, user in zip(at, user_ids, strict=True) if user not in strays]
-            events = [event for event in events if event.user_id not in strays]
-            user_ids = [event.user_id for event in events]
-            rows = self._states[batch.partition].cache.rows(user_ids)
-        offsets = [batch.offsets[index] for index in at] if rejected else list(batch.offsets)
-        return _Read(batch, events, user_ids, offsets, rejected, rows, rows)
+    def _read(self, batch: RecordBatch, letters: list[Record]) -> PartitionEvents:
+        table = self._states[batch.partition].cache
+        read = read_events(batch, table, self.context.partitions)
+        letters += [self._dead_letter(batch, index, error) for index, error in read.rejects]
+        return read
 
-    def _strays(self, partition: int, user_ids: list[str]) -> set[str]:
-        """Return the users that belong to another partition; a cached one was looked at before."""
-        unknown = self._states[partition].cache.unknown(user_ids)
-        hashes = murmur2_many([user_id.encode() for user_id in unknown])
-        owners = partition_of_hash(hashes, self.context.partitions)
-        return {unknown[row] for row in np.flatnonzero(owners != partition).tolist()}
-
-    async def _load_users(self, reads: Sequence[_Read]) -> None:
+    async def _load_users(self, reads: Sequence[PartitionEvents]) -> None:
         """Read the users that are not cached, and find the distinct users of each batch."""
         missing = [each for each in reads if UNKNOWN in each.rows]
-        await asyncio.gather(*[self._load_missing(each) for each in missing])
+        unknown = [self._table(each).unknown(each.user_ids) for each in missing]
+        keys = [self.context.keys.users(each.partition) for each in missing]
+        found = await self.context.store.fields(list(zip(keys, unknown, strict=True)))
+        for each, user_ids, blobs in zip(missing, unknown, found, strict=True):
+            users = unpack_users(blobs)
+            self._erased.mark(each.partition, user_ids, users)
+            self._table(each).add(user_ids, users)
+            each.rows = self._table(each).rows(each.user_ids)
         for each in reads:
             each.users = np.unique(each.rows)
 
-    async def _load_missing(self, read: _Read) -> None:
-        table = self._table(read)
-        user_ids = table.unknown(read.user_ids)
-        key = self.context.keys.users(read.batch.partition)
-        table.add(user_ids, unpack_users(await self.context.store.fields(key, user_ids)))
-        read.rows = table.rows(read.user_ids)
+    def _table(self, read: PartitionEvents) -> RecordTable:
+        return self._states[read.partition].cache
 
-    def _table(self, read: _Read) -> RecordTable:
-        return self._states[read.batch.partition].cache
-
-    def _columns(self, reads: Sequence[_Read]) -> tuple[UserEvents, NDArray[np.int64]]:
-        """Return the events of a round, and the numbers of their items."""
+    def _columns(
+        self, reads: Sequence[PartitionEvents]
+    ) -> tuple[UserEvents, NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the events of a round, the numbers of their items, and whose clock is ahead."""
         events = [event for read in reads for event in read.events]
         counts = [len(read.events) for read in reads]
         first_user = np.cumsum([0, *[len(read.users) for read in reads[:-1]]])
@@ -154,18 +202,48 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
             for read, first in zip(reads, first_user, strict=True)
         ]
         items = self._items.numbers([event.item_id for event in events])
+        ts_ms = np.array([event.ts_ms for event in events], np.int64)
+        log_ts_ms = [np.array(read.log_ts_ms, np.int64) for read in reads]
+        ts_ms, ahead = clamped(ts_ms, np.concatenate(log_ts_ms))
         columns = UserEvents(
             user=np.concatenate(users),
-            source=np.repeat([read.batch.partition for read in reads], counts),
+            source=np.repeat([read.partition for read in reads], counts),
             offset=np.array([offset for read in reads for offset in read.offsets], np.int64),
-            ts_ms=np.array([event.ts_ms for event in events], np.int64),
+            ts_ms=ts_ms,
             type=np.array([TYPE_CODES[event.type] for event in events], np.uint8),
             item=self._items.hashes(items),
             event=event_hashes(events),
         )
-        return columns, items
+        return columns, items, ahead
 
     # --- what a round made ---
+
+    def _erase(self, batch: RecordBatch, letters: list[Record]) -> tuple[Write, bool]:
+        """Forget a person in memory; return what does it in Redis, and whether it was one."""
+        partition, keys = batch.partition, self.context.keys
+        state = self._states[partition]
+        expected = state.next
+        try:
+            erasure, ts_ms = read_erasure(batch, self.context.partitions)
+        except EventError as error:
+            letters.append(self._dead_letter(batch, 0, error))
+            state.position = state.moved(batch.end, rejected=1)
+            return Write(self._move_of(partition, expected, state.position), [], {}), False
+        name, until_ms = self._erased.add(partition, erasure.erase, ts_ms)
+        # An empty record and not none: Redis may have the old one until this has been written.
+        empty = unpack_users([None])
+        empty["erased_ts_ms"] = until_ms
+        if (row := state.cache.rows([erasure.erase]))[0] == UNKNOWN:
+            state.cache.add([erasure.erase], empty)
+        else:
+            state.cache.put(row, empty)
+        state.position = state.moved(batch.end, erasures=1)
+        changes = [
+            Changes(keys.users(partition), delete=[erasure.erase]),
+            Changes(keys.erased(partition), [name], [str(until_ms).encode()]),
+        ]
+        told = {"users": [erasure.erase], "erased": [erasure.erase]}
+        return Write(self._move_of(partition, expected, state.position), changes, told), True
 
     def _deltas(
         self, fold: UserFold, items: NDArray[np.int64], hashes: NDArray[np.uint32]
@@ -181,30 +259,70 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         topic = self.context.topics.item_deltas
         return [Record(topic, partition, None, value) for partition, value in messages]
 
+    def _totals(
+        self,
+        reads: Sequence[PartitionEvents],
+        source: NDArray[np.int64],
+        ahead: NDArray[np.bool_],
+        fold: UserFold,
+    ) -> dict[str, NDArray[np.int64]]:
+        """Return what is added to each total of the positions, (partitions,) each.
+
+        Args:
+            reads: the round.
+            source: (e,) partition of each event.
+            ahead: (e,) bool, whose clock was ahead.
+            fold: of the events.
+        """
+        applied = fold.activity["source"]
+        flagged = {
+            "applied": source[fold.accepted],
+            "duplicates": source[~(fold.accepted | fold.erased)],
+            "clamped": source[fold.accepted & ahead],
+            "late": applied[self._late(reads, fold)],
+            "out_of_order": applied[fold.out_of_order],
+            "erased": source[fold.erased],
+        }
+        size = self.context.partitions
+        return {name: np.bincount(rows, minlength=size) for name, rows in flagged.items()}
+
+    def _late(self, reads: Sequence[PartitionEvents], fold: UserFold) -> NDArray[np.bool_]:
+        """Return which accepted events were far behind the newest of their partition, (a,)."""
+        places = np.zeros(self.context.partitions, np.int64)
+        places[[read.partition for read in reads]] = np.arange(len(reads))
+        marks = [self._states[read.partition].position.get("watermark_ts_ms", 0) for read in reads]
+        ts_ms, place = fold.activity["ts_ms"], places[fold.activity["source"]]
+        newest = newest_before(place, ts_ms, np.array(marks, np.int64))
+        return np.asarray(ts_ms < newest - 1000 * self.context.settings.late_s)
+
     def _moved(
-        self, reads: Sequence[_Read], source: NDArray[np.int64], fold: UserFold
+        self,
+        reads: Sequence[PartitionEvents],
+        totals: dict[str, NDArray[np.int64]],
+        fold: UserFold,
     ) -> list[Write]:
         """Move the positions in memory, and return what takes Redis there."""
-        keys, partitions = self.context.keys, self.context.partitions
-        accepted = np.bincount(source[fold.accepted], minlength=partitions)
-        duplicates = np.bincount(source[~fold.accepted], minlength=partitions)
-        newest = np.zeros(partitions, np.int64)
+        keys = self.context.keys
+        newest = np.zeros(self.context.partitions, np.int64)
         np.maximum.at(newest, fold.activity["source"], fold.activity["ts_ms"])
+        # A person of whom only erased events came is not there, and remains so.
+        there = applied_events(fold.users) > 0 if fold.erased.any() else None
         packed = pack_users(fold.users)
         writes, start = [], 0
         for read in reads:
-            partition, end = read.batch.partition, start + len(read.users)
+            partition, end = read.partition, start + len(read.users)
             state = self._states[partition]
-            position = state.moved(
-                read.batch.end,
-                applied=int(accepted[partition]),
-                duplicates=int(duplicates[partition]),
-                rejected=read.rejected,
-            )
+            added = {name: int(each[partition]) for name, each in totals.items()}
+            position = state.moved(read.batch.end, rejected=len(read.rejects), **added)
             watermark = max(position.get("watermark_ts_ms", 0), int(newest[partition]))
             position["watermark_ts_ms"] = watermark
-            names = state.cache.names_of(read.users)
-            changes = Changes(keys.users(partition), names, packed[start:end])
+            if read.beats:
+                position["heartbeat_ts_ms"] = max(read.beats)
+            names, values = state.cache.names_of(read.users), packed[start:end]
+            if there is not None:
+                names = list(compress(names, there[start:end]))
+                values = list(compress(values, there[start:end]))
+            changes = Changes(keys.users(partition), names, values)
             writes.append(
                 Write(self._move_of(partition, state.next, position), [changes], {"users": names})
             )
@@ -217,8 +335,16 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         await self._deliver(folded.records)
         with APPLY_DURATION.labels(self.name).time():
             await self.context.store.apply(folded.writes)
-        EVENTS_APPLIED.labels(self.name).inc(folded.accepted)
-        EVENTS_DUPLICATE.labels("event_id").inc(folded.duplicates)
+        for name, count in folded.counts.items():
+            _COUNTED[name].inc(count)
+        ERASURES.inc(folded.erasures)
+        for sent_ts_ms in folded.beats:
+            HEARTBEAT_DELAY.observe(max(self.context.clock() - sent_ts_ms, 0) / 1000)
+
+    def _observe(self, batch: RecordBatch) -> None:
+        super()._observe(batch)
+        watermark_ms = self._states[batch.partition].position.get("watermark_ts_ms", 0)
+        self._watermarks[batch.partition].set(watermark_ms / 1000)
 
     def _move_of(self, partition: int, expected: int, position: Position) -> Move:
         changes_key = self.context.keys.user_changes(partition)

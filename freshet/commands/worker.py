@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import uuid
 
 import click
@@ -14,7 +15,8 @@ from freshet.core.settings import load_settings
 @click.command("worker")
 @click.option("--alone", is_flag=True, help="Run without a supervisor: end when the worker ends.")
 @click.option("--instance-id", help="Name in the consumer group, for a quick return after a crash.")
-def command(alone: bool, instance_id: str | None) -> None:
+@click.option("--exits", type=int, hidden=True, help="Descriptor of the supervisor's counts.")
+def command(alone: bool, instance_id: str | None, exits: int | None) -> None:
     """Fold events from Kafka into the state in Redis.
 
     Reads the topics `<namespace>.events`, `.item-deltas` and `.catalog`. State and position are
@@ -28,13 +30,23 @@ def command(alone: bool, instance_id: str | None) -> None:
     """
     settings = load_settings()
     configure_logging("worker" if alone else "supervisor", settings.log_level)
+    from streams.exits import ExitCounts
+
     if alone:
         from streams.worker import run_worker
 
-        run_worker(settings, instance_id)
+        run_worker(settings, instance_id, ExitCounts(exits))
         return
     from streams.supervisor import supervise
 
     again = [sys.executable, "-m", "freshet.commands.main", "worker", "--alone"]
     again += ["--instance-id", instance_id or f"worker-{uuid.uuid4().hex[:12]}"]
-    sys.exit(supervise(again, shutdown_s=settings.shutdown_s))
+    with tempfile.TemporaryFile() as file:
+        kept = file.fileno()
+        code = supervise(
+            [*again, "--exits", str(kept)],
+            shutdown_s=settings.shutdown_s,
+            counts=ExitCounts(kept),
+            inherited=[kept],
+        )
+    sys.exit(code)

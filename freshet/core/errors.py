@@ -5,6 +5,7 @@
     ├── EventError          the data's fault: the event goes to the dead-letter topic
     ├── BundleError         the model's fault: the bundle is refused, the old one serves on
     ├── SettingError        the operator's fault: the process does not start
+    ├── LivenessError       the worker's own: it no longer gets on, so it ends and starts anew
     └── ServiceError        a service's fault: the process ends and its supervisor restarts it
         └── PositionError   the state in Redis is not where this worker left it
 
@@ -68,6 +69,19 @@ class SettingError(FreshetError):
         self.name = name
         self.found = found
         self.expected = expected
+
+
+class LivenessError(FreshetError):
+    """A worker that no longer gets on; it ends, and its supervisor starts it again.
+
+    Attributes:
+        reason: a bounded word: `stalled`, `broker_gone`, `frozen` or `memory`.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}; the worker ends and is started again")
+        self.reason = reason
+        self.detail = detail
 
 
 class ServiceError(FreshetError):

@@ -8,7 +8,15 @@ import time
 from collections.abc import Callable
 
 REPEAT_INTERVAL_S = 10.0
-CHATTY_LIBRARIES = ("abc", "aiokafka", "faust", "httpx", "mode", "streams.app")
+CHATTY_LIBRARIES = (
+    "abc",
+    "aiokafka",
+    "faust",
+    "freshet.core.events.producer",  # a line of librdkafka for every broken connection
+    "httpx",
+    "mode",
+    "streams.app",  # what Faust says in the name of its subclass
+)
 
 
 class RepeatFilter(logging.Filter):

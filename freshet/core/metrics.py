@@ -25,6 +25,20 @@ EVENTS_REJECTED = Counter(
 EVENTS_LOST = Counter(
     "freshet_events_lost_total", "Records that the log dropped before they were applied.", ["fold"]
 )
+EVENTS_CLAMPED = Counter(
+    "freshet_events_clamped_total",
+    "Events whose clock was far ahead of the log; they got the log's time.",
+)
+EVENTS_LATE = Counter(
+    "freshet_events_late_total", "Events applied long behind the newest of their partition."
+)
+EVENTS_OUT_OF_ORDER = Counter(
+    "freshet_events_out_of_order_total", "Events applied after a newer one of the same person."
+)
+ERASURES = Counter("freshet_erasures_total", "People erased.")
+EVENTS_ERASED = Counter(
+    "freshet_events_erased_total", "Events dropped because their person had been erased since."
+)
 EVENT_FRESHNESS = Histogram(
     "freshet_event_freshness_seconds",
     "From the log taking an event to its state being readable.",
@@ -43,7 +57,30 @@ APPLY_DURATION = Histogram(
 PARTITION_POSITION = Gauge(
     "freshet_partition_position_offset", "Next offset, as Redis holds it.", ["fold", "partition"]
 )
-WORKER_RESTARTS = Counter("freshet_worker_restarts_total", "Restarts by the supervisor.", ["code"])
+PARTITION_END = Gauge(
+    "freshet_partition_end_offset", "Offset that the next record will get.", ["fold", "partition"]
+)
+CONSUMER_LAG = Gauge(
+    "freshet_consumer_lag_records",
+    "Records that are in the log and not in the state, of the partitions of this worker.",
+    ["fold", "partition"],
+)
+PARTITION_WATERMARK = Gauge(
+    "freshet_partition_watermark_timestamp_seconds",
+    "Newest event time that was applied.",
+    ["partition"],
+)
+HEARTBEAT_DELAY = Histogram(
+    "freshet_heartbeat_delay_seconds",
+    "From sending a heartbeat into the events to its being applied.",
+    buckets=FRESHNESS_BUCKETS_S,
+)
+USERS_FORGOTTEN = Counter(
+    "freshet_users_forgotten_total", "Users deleted because they were idle for their lifetime."
+)
+WORKER_RESTARTS = Counter(
+    "freshet_worker_restarts_total", "Times that the supervisor started anew, by why.", ["reason"]
+)
 
 # --- serving ---
 HTTP_REQUESTS = Counter(

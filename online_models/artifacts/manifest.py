@@ -77,8 +77,8 @@ def is_version(name: str) -> bool:
 
 
 def tag_of(version: str) -> int:
-    """Return the 32-bit tag that names a version inside packed records; never 0."""
-    return zlib.crc32(version.encode()) or 1
+    """Return the 24-bit tag that names a version inside packed records; never 0."""
+    return zlib.crc32(version.encode()) >> 8 or 1
 
 
 def seal(

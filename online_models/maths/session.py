@@ -11,13 +11,13 @@ SESSION_EVENTS = 10
 """Newest interactions that make up a session."""
 
 
-def session_embedding(
+def session_sum(
     vectors: NDArray[np.float32],
     weights: NDArray[np.float32],
     ages_s: NDArray[Any],
     half_life_s: float,
 ) -> NDArray[np.float32]:
-    """Return the direction that a session points to.
+    """Return the decayed sum of the vectors of a session.
 
     The sum runs over the events one after the other, so that a user's embedding does not depend,
     to the last bit, on who else is in the batch: state replayed in other batches is equal.
@@ -29,24 +29,31 @@ def session_embedding(
         half_life_s: an event so old weighs half.
 
     Returns:
-        (n, d) unit vectors; zero where nothing is known.
+        (n, d) sums; zero where nothing is known.
+    """
+    decayed = (weights * np.exp2(-ages_s / half_life_s)).astype(np.float32)  # (n, k)
+    total = np.zeros((len(vectors), vectors.shape[2]), np.float32)
+    for event in range(vectors.shape[1]):
+        total += decayed[:, event, None] * vectors[:, event]
+    return total
+
+
+def session_embedding(
+    vectors: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    ages_s: NDArray[Any],
+    half_life_s: float,
+) -> NDArray[np.float32]:
+    """Return the direction that a session points to: `session_sum` at unit length, or zero.
 
     >>> v = np.eye(2, dtype=np.float32)[None]
     >>> decayed = session_embedding(v, np.ones((1, 2), np.float32), np.array([[0, 10]]), 10)
     >>> decayed.astype(float).round(3).tolist()
     [[0.894, 0.447]]
     """
-    n, k, d = vectors.shape
-    decayed = (weights * np.exp2(-ages_s / half_life_s)).astype(np.float32)  # (n, k)
-    total = np.zeros((n, d), np.float32)
-    for event in range(k):
-        total += decayed[:, event, None] * vectors[:, event]
-    norm = np.zeros(n, np.float32)
-    for axis in range(d):  # summed in order, for the same reason as above
-        norm += total[:, axis] * total[:, axis]
-    norm = np.sqrt(norm)
-    scale = np.where(norm > 1e-6, norm, np.inf).astype(np.float32)
-    return np.asarray(total / scale[:, None])
+    total = session_sum(vectors, weights, ages_s, half_life_s)
+    norm = np.sqrt((total * total).sum(axis=1, keepdims=True))
+    return np.asarray(total / np.where(norm > 1e-6, norm, np.float32(np.inf)))
 
 
 def quantized(directions: NDArray[np.float32]) -> NDArray[np.int8]:
@@ -58,7 +65,7 @@ def quantized(directions: NDArray[np.float32]) -> NDArray[np.int8]:
     [[95, -127], [0, 0]]
     """
     largest = np.abs(directions).max(axis=1, initial=0)
-    scale = np.where(largest > 0, 127 / np.maximum(largest, 1e-30), 0).astype(np.float32)
+    scale = np.where(largest > 1e-6, 127 / np.maximum(largest, 1e-6), 0).astype(np.float32)
     return np.asarray(np.rint(directions * scale[:, None]).astype(np.int8))
 
 

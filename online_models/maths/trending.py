@@ -71,8 +71,13 @@ def _advanced(
     widths = bucket_widths_ms(half_lives_s)[None, :]  # (1, h)
     old_head = old_ts_ms[:, None] // widths  # (n, h)
     new_head = new_ts_ms[:, None] // widths
-    newest_in_slot = _bucket_in_slot(new_head, n_buckets)  # (n, h, b)
-    return np.where(newest_in_slot > old_head[..., None], np.uint32(0), trend)
+    # Emptied is every slot less than `steps` behind the one after the old head; small numbers,
+    # because there are 64 of them for each item.
+    steps = np.minimum(new_head - old_head, n_buckets).astype(np.int16)  # (n, h)
+    first = ((old_head + 1) % n_buckets).astype(np.int16)
+    behind = np.arange(n_buckets, dtype=np.int16) - first[..., None]  # (n, h, b)
+    behind += np.where(behind < 0, np.int16(n_buckets), np.int16(0))
+    return np.where(behind < steps[..., None], np.uint32(0), trend)
 
 
 def _bucket_in_slot(head: NDArray[np.int64], n_buckets: int) -> NDArray[np.int64]:

@@ -55,6 +55,17 @@ def _pacer(reader: Any) -> Pacer:
     return Pacer(reader, clock=lambda: reader.now_s, sleep=reader.sleep, stalled_s=1.0)
 
 
+def test_heartbeats_are_no_progress() -> None:
+    """The offsets move, and nothing that was waited for comes."""
+
+    class Beating(_Reader):
+        def positions(self, fold: str) -> list[dict[str, int]]:
+            return [{"next": self.sleeps, "heartbeat_ts_ms": self.sleeps, "applied": 3}]
+
+    with pytest.raises(ServiceError, match="stand still"):
+        _pacer(Beating(0)).wait_until_drained()
+
+
 def test_nothing_sent_waits_for_nothing() -> None:
     """The first chunk goes at once."""
     reader = _Reader(0)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from freshet.core.errors import PositionError
-from streams.store import NO_POSITION, Move, Position, Write
+from streams.store import NO_POSITION, Move, Position, Wanted, Write
 
 
 class MemoryStore:
@@ -20,8 +20,16 @@ class MemoryStore:
     async def position(self, key: str) -> Position:
         return dict(self.positions.get(key, {}))
 
-    async def fields(self, key: str, names: Sequence[str]) -> list[bytes | None]:
-        return [self.hashes.get(key, {}).get(name) for name in names]
+    async def fields(self, wanted: Wanted) -> list[list[bytes | None]]:
+        return [[self.hashes.get(key, {}).get(name) for name in names] for key, names in wanted]
+
+    async def numbers(self, key: str) -> dict[str, int]:
+        return {name: int(value) for name, value in self.hashes.get(key, {}).items()}
+
+    async def scan(self, key: str, cursor: int, count: int) -> tuple[int, dict[bytes, bytes]]:
+        fields = sorted(self.hashes.get(key, {}).items())
+        after = cursor + count if cursor + count < len(fields) else 0
+        return after, {name.encode(): blob for name, blob in fields[cursor : cursor + count]}
 
     async def apply(self, writes: Sequence[Write]) -> None:
         for write in writes:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from freshet.core.events.schema import TYPE_CODES
 from freshet.core.state.records import COVISIT_CAPACITY, COVISIT_DTYPE, pack_items, unpack_items
 from streams.deltas import ACTIVITY_DTYPE, COVISIT_ROW_DTYPE
-from streams.item_fold import fold_covisits, fold_items, largest
+from streams.item_fold import fold_covisits, fold_items
 
 HALF_LIFE_S = 1000.0
 START_MS = 1_700_000_000_000
@@ -80,4 +80,3 @@ def test_a_sample_that_nothing_entered_is_the_same_object() -> None:
     full = fold_covisits([b""], np.zeros(2000, np.int64), rows, HALF_LIFE_S)
     old = covisit_rows(rng, 5)
     assert fold_covisits(full, np.zeros(5, np.int64), old, HALF_LIFE_S)[0] is full[0]
-    assert largest(full[0], HALF_LIFE_S) == full[0]

@@ -14,13 +14,32 @@ def batch(offsets: list[int], start: int) -> RecordBatch:
 offsets = st.lists(st.integers(0, 50), min_size=1, unique=True).map(sorted)
 
 
-@given(offsets, st.integers(1, 9))
-def test_pieces_make_up_the_batch(at: list[int], size: int) -> None:
-    """In order, each starting where the one before ended."""
-    pieces = list(batch(at, 0).pieces(size))
+@given(offsets, st.integers(1, 9), st.integers(1, 20) | st.none())
+def test_pieces_make_up_the_batch(at: list[int], size: int, most_bytes: int | None) -> None:
+    """In order, each starting where the one before ended, none too large."""
+    pieces = list(batch(at, 0).pieces(size, most_bytes))
+    lengths = [sum(map(len, piece.keys)) for piece in pieces]  # as long as the values
+    if most_bytes is None:
+        assert all(len(piece) == size for piece in pieces[:-1])
+    else:
+        sizes = zip(pieces, lengths, strict=True)
+        assert all(length <= most_bytes or len(piece) == 1 for piece, length in sizes)
     assert [offset for piece in pieces for offset in piece.offsets] == at
     assert all(len(piece) <= size for piece in pieces)
     assert [piece.start for piece in pieces] == [0, *(piece.end for piece in pieces[:-1])]
+
+
+@given(offsets, st.integers(1, 9), st.integers(1, 20) | st.none())
+def test_what_begins_so_is_a_piece_by_itself(
+    at: list[int], size: int, most_bytes: int | None
+) -> None:
+    """And nothing is lost, moved, or larger than it may be."""
+    pieces = list(batch(at, 0).pieces(size, most_bytes, b"1"))
+    assert [offset for piece in pieces for offset in piece.offsets] == at
+    assert [piece.start for piece in pieces] == [0, *(piece.end for piece in pieces[:-1])]
+    for piece in pieces:
+        apart = [value for value in piece.values if value and value.startswith(b"1")]
+        assert len(piece) == 1 if apart else len(piece) <= size
 
 
 @given(offsets, st.integers(0, 60))

@@ -49,7 +49,7 @@ async def settle() -> None:
 async def test_what_waits_is_taken_together() -> None:
     """One batch of each partition, cut to the most events of a script."""
     applied = Applied()
-    rounds = Rounds(applied, most_events=3)
+    rounds = Rounds(applied, most_records=3, most_bytes=None)
     await rounds.put([batch(0, 0, 5), batch(1, 0, 2)])
     running = asyncio.create_task(rounds.run())
     await settle()
@@ -57,31 +57,28 @@ async def test_what_waits_is_taken_together() -> None:
     running.cancel()
 
 
-async def test_the_order_of_a_partition_is_kept_and_its_reader_waits() -> None:
-    """While rounds are held up, little more is taken in."""
+async def test_the_order_of_a_partition_is_kept_and_a_full_one_says_so() -> None:
+    """A reader should leave it alone until it has room; the others go on."""
     applied = Applied(held=True)
-    rounds = Rounds(applied, most_events=10)
+    rounds = Rounds(applied, most_records=10, most_bytes=None)
     running = asyncio.create_task(rounds.run())
-
-    async def read() -> None:
-        for first in range(0, 40, 2):
-            await rounds.put([batch(0, first, 2)])
-
-    reader = asyncio.create_task(read())
-    await settle()
-    assert not reader.done()
-    assert len(applied.offsets(0)) <= 2 * (WAITING + 2)
+    for first in range(0, 2 * (WAITING + 3), 2):
+        await rounds.put([batch(0, first, 2)])
+        await settle()
+    await rounds.put([batch(1, 0, 2)])
+    assert rounds.full == [0]
     applied.released.set()
-    await reader
     await settle()
-    assert applied.offsets(0) == list(range(40))
+    assert rounds.full == []
+    assert applied.offsets(0) == list(range(2 * (WAITING + 3)))
+    assert applied.offsets(1) == [0, 1]
     running.cancel()
 
 
 async def test_drain_drops_what_waits_and_waits_for_what_is_under_way() -> None:
     """Afterwards nothing of this worker can be written any more."""
     applied = Applied(held=True)
-    rounds = Rounds(applied, most_events=1)
+    rounds = Rounds(applied, most_records=1, most_bytes=None)
     running = asyncio.create_task(rounds.run())
     await rounds.put([batch(0, 0, 4)])
     await settle()
@@ -99,7 +96,7 @@ async def test_drain_drops_what_waits_and_waits_for_what_is_under_way() -> None:
 @pytest.mark.parametrize("partitions", [0, 3])
 async def test_draining_an_idle_one_ends_at_once(partitions: int) -> None:
     """Nothing waits, nothing is under way."""
-    rounds = Rounds(Applied(), most_events=1)
+    rounds = Rounds(Applied(), most_records=1, most_bytes=None)
     for partition in range(partitions):
         await rounds.put([batch(partition, 0, 1)])
     await rounds.drain()

@@ -54,15 +54,26 @@ async def apply_users(store: Any, expected: int, end: int) -> None:
 async def test_a_new_store_has_no_position(store: Any) -> None:
     """And no records."""
     assert await store.position("n:{u1}:p") == {}
-    assert await store.fields("n:{i1}:h", ["x"]) == [None]
-    assert await store.fields("n:{i1}:h", []) == []
+    assert await store.fields([("n:{i1}:h", ["x"])]) == [[None]]
+    assert await store.fields([("n:{i1}:h", [])]) == [[]]
+
+
+async def test_numbers_are_read_whole(store: Any) -> None:
+    """Those that were written, without those that were deleted; none of a HASH that is not."""
+    numbers, side = "n:{u1}:numbers", "u1"
+    new = Changes(numbers, ["a", "b"], [b"7", b"-1"])
+    await store.apply([Write(move(NO_POSITION, {"next": 1}, side), [new], {})])
+    assert await store.numbers(numbers) == {"a": 7, "b": -1}
+    await store.apply([Write(move(1, {"next": 2}, side), [Changes(numbers, delete=["a"])], {})])
+    assert await store.numbers(numbers) == {"b": -1}
+    assert await store.numbers("n:{u1}:none") == {}
 
 
 async def test_state_and_position_come_together(store: Any) -> None:
     """What was written is read back."""
     await apply_users(store, NO_POSITION, 10)
     assert await store.position("n:{u1}:p") == {"next": 10, "applied": 2}
-    assert await store.fields("n:{u1}:users", [*USERS, "c"]) == [*USERS.values(), None]
+    assert await store.fields([("n:{u1}:users", [*USERS, "c"])]) == [[*USERS.values(), None]]
 
 
 async def test_another_position_writes_nothing(store: Any) -> None:
@@ -72,7 +83,7 @@ async def test_another_position_writes_nothing(store: Any) -> None:
         with pytest.raises(PositionError) as caught:
             await store.apply([user_write(expected, {"next": 20}, {"a": b"!"})])
         assert (caught.value.found, caught.value.expected) == (10, expected)
-    assert await store.fields("n:{u1}:users", list(USERS)) == list(USERS.values())
+    assert await store.fields([("n:{u1}:users", list(USERS))]) == [list(USERS.values())]
     assert (await store.position("n:{u1}:p"))["next"] == 10
 
 
@@ -82,8 +93,8 @@ async def test_partitions_are_written_each_for_itself(store: Any) -> None:
     bad = user_write(7, {"next": 8}, {"y": b"Y"}, "u3")
     with pytest.raises(PositionError):
         await store.apply([good, bad])
-    assert await store.fields("n:{u2}:users", ["x"]) == [b"X"]
-    assert await store.fields("n:{u3}:users", ["y"]) == [None]
+    assert await store.fields([("n:{u2}:users", ["x"])]) == [[b"X"]]
+    assert await store.fields([("n:{u3}:users", ["y"])]) == [[None]]
 
 
 async def test_fields_are_put_and_deleted(store: Any) -> None:
@@ -97,9 +108,9 @@ async def test_fields_are_put_and_deleted(store: Any) -> None:
     await store.apply([Write(move(NO_POSITION, {"next": 1}, "i1"), changes, told)])
     changes = [Changes("n:{i1}:h", ["i1"], [b"new"], ["i0", "i4999"])]
     await store.apply([Write(move(1, {"next": 2}, "i1"), changes, told)])
-    found = await store.fields("n:{i1}:h", ["i0", "i1", "i2", "i4999"])
-    assert found == [None, b"new", b"\x02", None]
-    assert await store.fields("n:{i1}:g", ["x"]) == [b"1"]
+    wanted = [("n:{i1}:h", ["i0", "i1", "i2", "i4999"]), ("n:{i1}:g", []), ("n:{i1}:g", ["x"])]
+    assert await store.fields(wanted) == [[None, b"new", b"\x02", None], [], [b"1"]]
+    assert await store.fields([("n:{i1}:g", ["x"])]) == [[b"1"]]
 
 
 async def test_a_batch_of_rejects_moves_the_position_alone(store: Any) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from freshet.core.errors import PositionError, ServiceError
@@ -18,6 +19,7 @@ from freshet.core.state.records import unpack_users
 from streams.deltas import decode_deltas
 from streams.fold_shell import FoldContext
 from streams.item_vectors import LiveVectors
+from streams.lifetimes import keep_lifetimes
 from streams.record_batch import RecordBatch
 from streams.user_shell import UserShell
 
@@ -236,11 +238,61 @@ async def test_a_log_that_dropped_records_is_counted(
     """Retention passed the position: loud, once, and reading goes on."""
     shell = await started(context, tmp_path)
     await shell.apply([batch([event(0)])])
-    assert await shell.start(PARTITION, earliest=10) == 10
+    for _ in range(2):  # assigned twice before anything new comes
+        assert await shell.start(PARTITION, earliest=10) == 10
     await shell.apply([batch([event(10), event(11)], start=10)])
     await shell.apply([batch([event(12)], start=12)])
     assert clicks(context) == 4
-    assert caplog.text.count("lost 9 records") == 1
+    assert caplog.text.count("{'freshet.events-2': 9}") == 1
+    assert (await context.store.position(shell.position_key(PARTITION)))["lost"] == 9
     with pytest.raises(PositionError):
         await shell.apply([batch([event(14)], start=14)])
     assert caplog.text.count("lost") == 1
+
+
+def with_lifetime(context: FoldContext, seconds: int) -> FoldContext:
+    return replace(context, settings=msgspec.structs.replace(context.settings, user_ttl_s=seconds))
+
+
+async def test_idle_users_are_forgotten(context: FoldContext, tmp_path: Path) -> None:
+    """Who has had no event for a lifetime of event time goes, from Redis and from memory."""
+    shell = await started(with_lifetime(context, 60), tmp_path)
+    old, new = USERS[:2]
+    await shell.apply([batch([event(0, old), event(1, new), event(60_000, new)])])
+    assert await shell.forget_idle(PARTITION, 0) == 0
+    assert clicks(context) == 3
+    await shell.apply([batch([event(60_001, new)], start=3)])
+    assert await shell.forget_idle(PARTITION, 0) == 0
+    assert clicks(context) == 3
+    await shell.apply([batch([event(60_002, old)], start=4)])
+    assert clicks(context) == 4
+    assert (await context.store.position(shell.position_key(PARTITION)))["applied"] == 5
+
+
+async def test_users_of_another_worker_are_left_alone(context: FoldContext, tmp_path: Path) -> None:
+    """Its partition was taken over, and it does not know yet."""
+    first, second = await started(context, tmp_path), await started(context, tmp_path)
+    await first.apply([batch([event(0)])])
+    await second.start(PARTITION, 0)
+    await second.apply([batch([event(3)], start=1)])
+    first._states[PARTITION].position["watermark_ts_ms"] = 2**60
+    with pytest.raises(PositionError):
+        await first.forget_idle(PARTITION, 0)
+    assert clicks(context) == 2
+
+
+async def test_lifetimes_are_kept_step_by_step(context: FoldContext, tmp_path: Path) -> None:
+    """All users come by in turn, and a partition that is gone harms no other."""
+    shell = await started(with_lifetime(context, 60), tmp_path)
+    await shell.apply([batch([*(event(0, user) for user in USERS), event(60_002, USERS[0])])])
+    looks = iter([{PARTITION}, set(), {PARTITION}, {PARTITION}])
+
+    def assigned() -> set[int]:
+        try:
+            return next(looks)
+        except StopIteration:
+            raise asyncio.CancelledError from None
+
+    with pytest.raises(asyncio.CancelledError):
+        await keep_lifetimes(shell, assigned, every_s=0)
+    assert clicks(context) == 2

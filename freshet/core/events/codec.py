@@ -15,7 +15,13 @@ import xxhash
 from numpy.typing import NDArray
 
 from freshet.core.errors import EventError
-from freshet.core.events.schema import MAX_EVENT_BYTES, MAX_FUTURE_MS, Event, Item
+from freshet.core.events.schema import (
+    EARLIEST_TS_MS,
+    MAX_EVENT_BYTES,
+    MAX_FUTURE_MS,
+    Event,
+    Item,
+)
 
 EMPTY: Final = "empty"
 TOO_LARGE: Final = "too_large"
@@ -65,9 +71,12 @@ def event_hashes(events: Sequence[Event]) -> NDArray[np.uint64]:
 def decode_event(raw: bytes | None, record_ts_ms: int) -> Event:
     """Return the event in `raw`.
 
+    An event whose clock is ahead of the log is sound here: whoever applies it takes the log's time
+    instead, unless that is absurd itself.
+
     Args:
         raw: JSON, at most `MAX_EVENT_BYTES` long.
-        record_ts_ms: when the log took the record; an event may be `MAX_FUTURE_MS` ahead of it.
+        record_ts_ms: when the log took the record.
 
     Raises:
         EventError: when it is no event; the reason is one of `REJECT_REASONS`.
@@ -88,9 +97,10 @@ def decode_event(raw: bytes | None, record_ts_ms: int) -> Event:
         raise EventError(_reason(str(error)), str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EventError(UNDECODABLE, f"not JSON in UTF-8: {error}") from error
-    if event.ts_ms > record_ts_ms + MAX_FUTURE_MS:
-        ahead_s = (event.ts_ms - record_ts_ms) / 1000
-        raise EventError(ABSURD_TIME, f"ts_ms is {ahead_s:.0f} s ahead of the log; check the clock")
+    if record_ts_ms < EARLIEST_TS_MS and event.ts_ms > record_ts_ms + MAX_FUTURE_MS:
+        raise EventError(
+            ABSURD_TIME, f"ts_ms is ahead of the log, whose own time is {record_ts_ms} ms"
+        )
     return event
 
 
@@ -106,6 +116,8 @@ def decode_events(
     Returns:
         The events, the index in `raws` of each, and the rejects.
     """
+    if (sound := _decode_sound(raws, record_ts_ms)) is not None:
+        return sound, list(range(len(raws))), []
     events: list[Event] = []
     indices: list[int] = []
     rejects: list[Reject] = []
@@ -116,6 +128,18 @@ def decode_events(
         except EventError as error:
             rejects.append(Reject(index, error))
     return events, indices, rejects
+
+
+def _decode_sound(raws: Sequence[bytes | None], record_ts_ms: Sequence[int]) -> list[Event] | None:
+    """Return the events of a batch in which all are sound, else None: the way of almost all."""
+    if not raws or not all(raws) or max(map(len, raws)) > MAX_EVENT_BYTES:  # type: ignore[arg-type]
+        return None
+    decode = _EVENT_DECODER.decode
+    try:
+        events = [decode(raw) for raw in raws]  # type: ignore[arg-type]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return events if min(record_ts_ms) >= EARLIEST_TS_MS else None
 
 
 def decode_item(raw: bytes) -> Item:

@@ -158,6 +158,35 @@ class EventProducer:
                 await done
         return list(results)
 
+    async def place(self, record: Record, timeout_s: float = 5.0) -> int:
+        """Produce one record and return the offset that it was given.
+
+        Raises:
+            ServiceError: it was not acknowledged in time, so it may be in the log or not.
+        """
+        loop = asyncio.get_running_loop()
+        placed: asyncio.Future[int] = loop.create_future()
+
+        def settle(error: Any, offset: int) -> None:
+            if placed.done():  # nobody waits any more
+                return
+            if error is None:
+                placed.set_result(offset)
+            else:
+                placed.set_exception(ServiceError("kafka", f"a record was not kept: {error}"))
+
+        def delivered(error: Any, message: Any) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(settle, error, -1 if error else int(message.offset()))
+
+        topic, partition, key, value, headers = record
+        self.send(topic, partition, value, key=key, headers=headers, on_delivery=delivered)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await placed
+        except TimeoutError as error:
+            raise ServiceError("kafka", f"no answer within {timeout_s:g} s") from error
+
     def close(self, timeout_s: float = 5.0) -> None:
         """Deliver what is queued and stop the polling thread; may be called twice."""
         if not self._closed.is_set():

@@ -16,6 +16,11 @@ DAY_MS = 86_400_000
 _COMMON = {"compression.type": "lz4", "max.message.bytes": str(1024 * 1024 + 12)}
 
 
+# A record of an event has the time of the broker. By default it has that of the producer, whose own
+# clock may be wrong: that of the log is there to tell.
+_LOG_TIME = {"message.timestamp.type": "LogAppendTime"}
+
+
 @dataclass(frozen=True, slots=True)
 class Topics:
     """Names of the topics of one namespace."""
@@ -52,7 +57,7 @@ class Topics:
         # A deletion must be there to be read for as long as an event is.
         compacted = {"cleanup.policy": "compact", "delete.retention.ms": str(7 * DAY_MS)}
         return {
-            self.events: _kept(days=7),
+            self.events: _kept(days=7) | _LOG_TIME,
             self.item_deltas: _kept(days=7),
             self.catalog: _COMMON | compacted,
             self.slates: _kept(days=7),

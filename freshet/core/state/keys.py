@@ -6,8 +6,9 @@ also on Redis Cluster. No command enumerates keys: what must be enumerated is a 
 
 | key                        | type   | lifetime   | bound                      | holds |
 |----------------------------|--------|------------|----------------------------|-------|
-| ns:{u<p>}:position         | HASH   | for ever   | 8 fields                   | next offset of `events`, totals |
-| ns:{u<p>}:users            | HASH   | `user_ttl` each | one field per user, 471 B each | packed user records; the field is the user id |
+| ns:{u<p>}:position         | HASH   | for ever   | 11 fields                  | next offset of `events`, totals, watermark, last heartbeat |
+| ns:{u<p>}:users            | HASH   | `user_ttl` each | one field per user, 468 B each | packed user records; the field is the user id |
+| ns:{u<p>}:erased           | HASH   | for ever   | one field per person ever erased, 45 B each | up to when events stay forgotten, ms; the field is a hash of the user id |
 | ns:{u<p>}:changes          | STREAM | for ever   | `CHANGES_KEPT` entries     | ids of the users a batch changed |
 | ns:{i<p>}:position         | HASH   | for ever   | 8 + one per source         | next offsets of `item-deltas`, of its sources |
 | ns:{i<p>}:items            | HASH   | for ever   | one field per item acted on | packed item records |
@@ -43,6 +44,10 @@ class Keys:
     def users(self, partition: int) -> str:
         """Records of all users of the partition."""
         return f"{self.namespace}:{{u{partition}}}:users"
+
+    def erased(self, partition: int) -> str:
+        """People of the partition who were erased."""
+        return f"{self.namespace}:{{u{partition}}}:erased"
 
     def user_changes(self, partition: int) -> str:
         """Users that changed, batch by batch."""

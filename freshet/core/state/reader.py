@@ -10,16 +10,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import redis
 import xxhash
 
+from freshet.core.events.control import user_hash
 from freshet.core.events.partition import partition_of
+from freshet.core.state.client import Client
 from freshet.core.state.keys import Keys
 from freshet.core.state.records import COVISIT_DTYPE, Records, unpack_items, unpack_users
 
-SECTIONS = ("users", "user_positions", "items", "covisits", "item_positions", "catalog")
+SECTIONS = ("users", "erased", "user_positions", "items", "covisits", "item_positions", "catalog")
 
-_USER_TOTALS = ("next", "applied", "duplicates", "rejected", "watermark_ts_ms")
+_USER_TOTALS = (
+    "applied", "duplicates", "rejected", "clamped", "late", "out_of_order", "erasures", "erased",
+    "watermark_ts_ms",
+)  # fmt: skip
 
 
 class StateReader:
@@ -31,7 +35,7 @@ class StateReader:
         partitions: of its topics.
     """
 
-    def __init__(self, client: redis.Redis, namespace: str, partitions: int) -> None:
+    def __init__(self, client: Client, namespace: str, partitions: int) -> None:
         self._client: Any = client
         self._keys = Keys(namespace)
         self._partitions = partitions
@@ -47,6 +51,12 @@ class StateReader:
         partition = partition_of(item_id, self._partitions)
         blob = self._client.hget(self._keys.items(partition), item_id)
         return None if blob is None else unpack_items([blob])[0]
+
+    def erased(self, user_id: str) -> int | None:
+        """Return up to when a person's events stay forgotten, ms; None for who was not erased."""
+        partition = partition_of(user_id, self._partitions)
+        found = self._client.hget(self._keys.erased(partition), user_hash(user_id))
+        return None if found is None else int(found)
 
     def users(self) -> tuple[list[str], Records]:
         """Return the ids and records of all users."""
@@ -76,12 +86,14 @@ class StateReader:
         """Return a hash of each section of the state.
 
         Left out is what depends on when and in what batches the log was folded: lifetimes, the
-        changes streams, the offsets of item deltas, and how many of them came twice.
+        changes streams, the offsets of item deltas, and how many of them came twice. And next
+        offsets of events, because heartbeats move them; the totals tell how far a fold has come.
         """
         numbers = range(self._partitions)
         keys = self._keys
         return {
             "users": _digest(self._user_blobs()),
+            "erased": _digest(pair for p in numbers for pair in self._fields(keys.erased(p))),
             "user_positions": _digest(
                 (f"{p}:{name}".encode(), str(position.get(name, 0)).encode())
                 for p, position in enumerate(self.user_positions())
@@ -113,12 +125,12 @@ class StateReader:
             yield from self._fields(self._keys.users(partition))
 
 
-def state_digest(client: redis.Redis, namespace: str, partitions: int) -> dict[str, str]:
+def state_digest(client: Client, namespace: str, partitions: int) -> dict[str, str]:
     """Return the hash of each section of the state; see `StateReader.digest`."""
     return StateReader(client, namespace, partitions).digest()
 
 
-def state_hash(client: redis.Redis, namespace: str, partitions: int) -> str:
+def state_hash(client: Client, namespace: str, partitions: int) -> str:
     """Return one hash of the whole state, 32 hex digits."""
     digest = state_digest(client, namespace, partitions)
     return xxhash.xxh3_128_hexdigest(" ".join(digest[name] for name in SECTIONS).encode())

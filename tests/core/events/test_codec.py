@@ -15,7 +15,14 @@ from freshet.core.events.codec import (
     encode,
     event_hash,
 )
-from freshet.core.events.schema import EARLIEST_TS_MS, EVENT_TYPES, MAX_EVENT_BYTES, Event, Item
+from freshet.core.events.schema import (
+    EARLIEST_TS_MS,
+    EVENT_TYPES,
+    LATEST_TS_MS,
+    MAX_EVENT_BYTES,
+    Event,
+    Item,
+)
 
 NOW_MS = 1_700_000_000_000
 GOOD = {"event_id": "e", "type": "click", "user_id": "u", "item_id": "i", "ts_ms": NOW_MS}
@@ -50,7 +57,7 @@ def test_an_event_survives_the_wire(event: Event) -> None:
         (json.dumps(GOOD | {"type": "sneeze"}).encode(), "unknown_type"),
         (json.dumps(GOOD | {"ts_ms": 0}).encode(), "absurd_time"),
         (json.dumps(GOOD | {"ts_ms": NOW_MS // 1000}).encode(), "absurd_time"),
-        (json.dumps(GOOD | {"ts_ms": NOW_MS + 600_000}).encode(), "absurd_time"),
+        (json.dumps(GOOD | {"ts_ms": LATEST_TS_MS + 1}).encode(), "absurd_time"),
         (json.dumps(GOOD | {"ts_ms": 2**70}).encode(), "absurd_time"),
         (json.dumps(GOOD | {"user_id": ""}).encode(), "invalid"),
         (json.dumps(GOOD | {"value": float("nan")}).encode(), "undecodable"),
@@ -82,6 +89,17 @@ def test_a_bad_record_leaves_its_neighbours_alone() -> None:
     assert [event.user_id for event in found] == ["u", "u"]
     assert indices == [0, 2]
     assert [(reject.at, reject.error.reason) for reject in rejects] == [(1, "undecodable")]
+
+
+def test_a_clock_ahead_of_the_log_is_no_reason_unless_the_log_has_none() -> None:
+    """The fold takes the log's time instead; a log without times has none to take."""
+    future = json.dumps(GOOD | {"ts_ms": NOW_MS + 10**9}).encode()
+    good = json.dumps(GOOD).encode()
+    assert len(decode_events([future, good], [NOW_MS, NOW_MS])[0]) == 2
+    found, indices, rejects = decode_events([future, good], [NOW_MS, -1])
+    assert [event.ts_ms for event in found] == [NOW_MS + 10**9]
+    assert indices == [0]
+    assert [(reject.at, reject.error.reason) for reject in rejects] == [(1, "absurd_time")]
 
 
 def test_unknown_fields_are_passed_over() -> None:

@@ -32,6 +32,22 @@ async def test_every_record_has_its_answer(settings: Settings) -> None:
     producer.close()
 
 
+async def test_a_record_that_is_placed_has_an_offset(settings: Settings) -> None:
+    """Its own, or an error that says why there is none."""
+    discover_partitions(settings)
+    topic = Topics(settings.namespace).events
+    producer = EventProducer(settings.kafka_bootstrap)
+    for offset in range(3):
+        assert await producer.place(Record(topic, 2, b"k", b"v")) == offset
+    assert await producer.place(Record(topic, 1, None, b"v")) == 0
+    with pytest.raises(ServiceError, match="artition"):
+        await producer.place(Record(topic, 999, b"k", b"v"))
+    producer.close()
+    away = EventProducer("127.0.0.1:1")
+    with pytest.raises(ServiceError, match="no answer"):
+        await away.place(Record("t", 0, None, b"v"), timeout_s=0.1)
+
+
 def test_flush_raises_for_what_was_not_delivered(settings: Settings) -> None:
     """Once; then the producer goes on."""
     discover_partitions(settings)

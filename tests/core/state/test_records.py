@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet.core.events.codec import EVENT_HASH_BITS
-from freshet.core.events.schema import CLICK
+from freshet.core.events.schema import CLICK, LATEST_TS_MS
 from freshet.core.state import records
 from freshet.core.state.records import (
     HISTORY_LENGTH,
@@ -36,6 +36,9 @@ def test_users_survive_packing(interactions: list[int], counts: int, seed: int) 
     users["type_counts"][:, CLICK] = interactions
     used = np.minimum(records.interactions(users), HISTORY_LENGTH)
     users["history"][np.arange(HISTORY_LENGTH) >= used[:, None]] = 0
+    users["erased_ts_ms"] = 0  # in memory only
+    users["model_tag"] >>= np.uint32(8)
+    users["last_ts_ms"] %= LATEST_TS_MS
     assert unpack_users(pack_users(users)).tobytes() == users.tobytes()
 
 

@@ -1,0 +1,67 @@
+"""People who were erased: what a worker knows of them, and the record that tells it.
+
+Law: an erasure stands in the log between the events of its person. What came before it was counted
+and is forgotten; what comes after it and is older stays out for ever, also when the whole log is
+read again. So who was erased is kept, by a hash in place of the id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from freshet.core.events.control import ERASURE_PREFIX, Erasure, decode_erasure, user_hash
+from freshet.core.events.partition import partition_of
+from freshet.core.events.schema import MAX_FUTURE_MS
+from freshet.core.state.records import Records
+from streams.partition_events import wrong_partition
+from streams.record_batch import RecordBatch
+
+
+def is_erasure(batch: RecordBatch) -> bool:
+    """Return whether a batch is an erasure; one that is comes as a batch by itself."""
+    value = batch.values[0]
+    return len(batch) == 1 and value is not None and value.startswith(ERASURE_PREFIX)
+
+
+def read_erasure(batch: RecordBatch, partitions: int) -> tuple[Erasure, int]:
+    """Return the erasure in a batch, and up to when events are forgotten, ms.
+
+    A clock far ahead of the log cannot erase what has not happened: then it is the log's time.
+
+    Raises:
+        EventError: it cannot be read, or the user's events are in another partition.
+    """
+    erasure = decode_erasure(batch.values[0] or b"")
+    if partition_of(erasure.erase, partitions) != batch.partition:
+        raise wrong_partition()
+    log_ts_ms = batch.ts_ms[0]
+    ahead = erasure.ts_ms > log_ts_ms + MAX_FUTURE_MS
+    return erasure, log_ts_ms if ahead else erasure.ts_ms
+
+
+class ErasedPeople:
+    """Who was erased, of the partitions of this worker."""
+
+    def __init__(self) -> None:
+        self._until_ms: dict[int, dict[str, int]] = {}
+
+    def load(self, partition: int, until_ms: Mapping[str, int]) -> None:
+        """Take what Redis holds of a partition: hashes, and up to when events are forgotten."""
+        self._until_ms[partition] = dict(until_ms)
+
+    def add(self, partition: int, user_id: str, ts_ms: int) -> tuple[str, int]:
+        """Note an erasure; return the person's hash and up to when events are forgotten now."""
+        people, name = self._until_ms[partition], user_hash(user_id)
+        people[name] = max(people.get(name, 0), ts_ms)
+        return name, people[name]
+
+    def mark(self, partition: int, user_ids: Sequence[str], users: Records) -> None:
+        """Write into records that were loaded up to when events are forgotten.
+
+        Args:
+            partition: of the users.
+            user_ids: (n,) of the users.
+            users: (n,) of `USER_DTYPE`.
+        """
+        if people := self._until_ms[partition]:
+            users["erased_ts_ms"] = [people.get(user_hash(user_id), 0) for user_id in user_ids]
