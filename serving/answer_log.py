@@ -48,6 +48,9 @@ class Producer(Protocol):
     async def deliver(self, records: Sequence[Record], timeout_s: float = 5.0) -> list[str | None]:
         """Produce records and wait for their acknowledgement; None, or why not, for each."""
 
+    async def place(self, record: Record, timeout_s: float = 5.0) -> int:
+        """Produce one record and return its offset."""
+
 
 class AnswerLog:
     """Sends slates, and the impressions that the server reports."""

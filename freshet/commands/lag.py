@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from freshet.core.progress import FoldProgress, ProgressReader
 
 _COUNTED = ("lag", "lost")
+_AGES = ("watermark", "heartbeat")
 
 
 @click.command("lag")
@@ -46,6 +47,7 @@ def command(*, watch: bool, every_s: float, as_json: bool) -> None:
       lag        records in the log and not in the state
       lost       records that the log dropped before they were applied
       watermark  age of the newest event that the users fold has applied
+      heartbeat  age of the newest heartbeat: how fresh the state is when nothing happens
 
     The exit code is 1 when records were lost. What to do then: rebuild the state from the recorded
     log under another FRESHET_NAMESPACE.
@@ -109,7 +111,8 @@ def _rows(progress: FoldProgress, now_ms: int) -> list[dict[str, Any]]:
     columns = zip(
         progress.next.tolist(), progress.starts.tolist(), progress.ends.tolist(),
         progress.lag.tolist(), progress.lost.tolist(),
-        progress.total("watermark_ts_ms").tolist(), strict=True,
+        progress.total("watermark_ts_ms").tolist(), progress.total("heartbeat_ts_ms").tolist(),
+        strict=True,
     )  # fmt: skip
     return [
         {
@@ -120,10 +123,15 @@ def _rows(progress: FoldProgress, now_ms: int) -> list[dict[str, Any]]:
             "lag": lag,
             "lost": lost,
             "watermark_ts_ms": watermark or None,
-            "watermark_age_s": round((now_ms - watermark) / 1000, 3) if watermark else None,
+            "watermark_age_s": _age_s(watermark, now_ms),
+            "heartbeat_age_s": _age_s(heartbeat, now_ms),
         }
-        for partition, (position, start, end, lag, lost, watermark) in enumerate(columns)
+        for partition, (position, start, end, lag, lost, watermark, heartbeat) in enumerate(columns)
     ]
+
+
+def _age_s(ts_ms: int, now_ms: int) -> float | None:
+    return round((now_ms - ts_ms) / 1000, 3) if ts_ms else None
 
 
 @contextmanager
@@ -151,15 +159,16 @@ def _table(found: dict[str, Any]) -> Table:
         table.add_column(title, justify="right")
     for title in _COUNTED:
         table.add_column(title, justify="right", footer=_alarming(title, found[title]))
-    table.add_column("watermark", justify="right")
+    for title in _AGES:
+        table.add_column(title, justify="right")
     for name, fold in found["folds"].items():
         for row in fold["partitions"]:
-            age = row["watermark_age_s"]
+            ages = [row[f"{title}_age_s"] for title in _AGES]
             table.add_row(
                 name if row["partition"] == 0 else "",
                 *(f"{row[title]:,}" for title in ("partition", "position", "start", "end")),
                 *(_alarming(title, row[title]) for title in _COUNTED),
-                "" if age is None else duration_text(age),
+                *("" if age is None else duration_text(age) for age in ages),
             )
     return table
 

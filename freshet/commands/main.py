@@ -32,9 +32,19 @@ VERBS = {
     "serve": "Answer recommendations over HTTP and WebSocket.",
     "train": "Train a model bundle from a log.",
     "models": "List, check and switch model bundles.",
+    "chaos": "Pull every plug while events flow, then audit every count.",
     "doctor": "Say what is reachable, what is wrong, and what to do.",
+    "lag": "How far the state is behind the log, fold by fold.",
+    "dlq": "List, show and send again what could not be applied.",
 }
-FINDING = {"replay", "models", "doctor", "train"}  # use what `freshet up` runs in this folder
+FINDING = {
+    "replay",
+    "models",
+    "doctor",
+    "train",
+    "lag",
+    "dlq",
+}  # use what `freshet up` runs in this folder
 
 
 class Verbs(click.Group):

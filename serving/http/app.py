@@ -6,7 +6,7 @@ from typing import Any
 
 from litestar import Litestar, get
 
-from serving.http import events, feed, health, items, page, recommendations
+from serving.http import events, feed, health, items, page, recommendations, users
 from serving.http.bodies import MAX_BODY_BYTES
 from serving.http.openapi import document
 from serving.http.problems import HANDLERS
@@ -27,6 +27,7 @@ def create_app(services: Services) -> Litestar:
             *recommendations.routes(services),
             *events.routes(services),
             *items.routes(services),
+            *users.routes(services),
             *feed.routes(services),
             *health.routes(services),
             *page.routes(),

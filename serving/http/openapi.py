@@ -6,6 +6,7 @@ not know what the bodies hold; a test compares the routes of the application wit
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,11 +20,16 @@ from serving.http.feed import FeedMessage, FeedQuery
 from serving.http.health import Health
 from serving.http.items import ItemAccepted, ItemList, SimilarQuery, TrendingQuery
 from serving.http.problems import MEDIA_TYPE, Problem
+from serving.http.users import ErasureQuery, ErasureReceipt, ErasureStatus
 
 _COMPONENTS: Final = (
     Query, RankQuery, Answer, Event, EventResults, Item, ItemAccepted, ItemList, TrendingQuery,
-    SimilarQuery, FeedQuery, FeedMessage, Health, Problem,
+    SimilarQuery, ErasureReceipt, ErasureQuery, ErasureStatus, FeedQuery, FeedMessage, Health,
+    Problem,
 )  # fmt: skip
+
+
+_PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,7 @@ class Operation:
     body: type | None = None
     query: type | None = None
     problems: tuple[int, ...] = ()
+    pending: bool = False  # 202 with the same answer, while it is not done
     media_types: tuple[str, ...] = ("application/json",)
 
 
@@ -73,6 +80,14 @@ OPERATIONS: Final = (
     Operation(
         "/v1/trending", "get", "What rises now", answer=ItemList, query=TrendingQuery,
         problems=(400,),
+    ),
+    Operation(
+        "/v1/users/{user_id}", "delete", "Erase a person; 202 once Kafka has it", status=202,
+        answer=ErasureReceipt, problems=(400, 503),
+    ),
+    Operation(
+        "/v1/erasures/{user_hash}", "get", "Whether a person is erased; 202 while not yet",
+        answer=ErasureStatus, query=ErasureQuery, problems=(400, 404, 503), pending=True,
     ),
     Operation(
         "/v1/feed", "get", "WebSocket: send a FeedQuery, receive FeedMessages", status=101,
@@ -115,6 +130,8 @@ def _described(operation: Operation, components: dict[str, Any]) -> dict[str, An
         "operationId": _operation_id(operation),
         "responses": {str(operation.status): _answer(operation)},
     }
+    if operation.pending:
+        described["responses"]["202"] = _answer(operation)
     for status in operation.problems:
         described["responses"][str(status)] = {
             "description": "See `detail` and `errors`",
@@ -122,8 +139,7 @@ def _described(operation: Operation, components: dict[str, Any]) -> dict[str, An
         }
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in ("item_id",)
-        if f"{{{name}}}" in operation.path
+        for name in _PATH_PARAMETER.findall(operation.path)
     ]
     if operation.query is not None:
         parameters += _parameters(components[operation.query.__name__])
@@ -136,7 +152,8 @@ def _described(operation: Operation, components: dict[str, Any]) -> dict[str, An
 
 
 def _operation_id(operation: Operation) -> str:
-    words = operation.path.replace("{item_id}", "item").strip("/").replace(".", "/").split("/")
+    path = _PATH_PARAMETER.sub(lambda found: found[1].partition("_")[0], operation.path)
+    words = path.strip("/").replace(".", "/").split("/")
     return "_".join([operation.method, *(word for word in words if word and word != "v1")])
 
 

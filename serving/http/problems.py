@@ -3,7 +3,7 @@
 | status | when |
 |--------|------|
 | 400 | the request is malformed; `errors` points at each field |
-| 404 | there is no such route, or no such item |
+| 404 | there is no such route, no such item, or no such erasure |
 | 405 | the route does not take the method |
 | 413 | the body is larger than `MAX_BODY_BYTES` |
 | 415 | the body is not JSON |

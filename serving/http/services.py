@@ -12,6 +12,7 @@ from freshet.core.events.partition import partition_of
 from freshet.core.events.producer import Record
 from freshet.core.events.topics import Topics
 from serving.answer_log import AnswerLog, Producer
+from serving.erasures import Erasures
 from serving.moment import State
 
 
@@ -23,6 +24,7 @@ class Services:
         state: what answers are made from.
         producer: the way to Kafka.
         log: of what was answered.
+        erasures: of people.
         topics: names of the topics.
         partitions: partitions of each topic.
         clock: the wall clock.
@@ -33,6 +35,7 @@ class Services:
     state: State
     producer: Producer
     log: AnswerLog
+    erasures: Erasures
     topics: Topics
     partitions: int
     clock: Clock

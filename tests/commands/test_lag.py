@@ -55,13 +55,17 @@ def test_an_empty_installation_is_behind_nothing() -> None:
 
 def test_lag_and_loss_add_up() -> None:
     """Over the partitions of a fold, and over the folds."""
-    fields = [{"next": 3, "watermark_ts_ms": NOW_MS - 2_500}, {"next": 4}]
+    fields = [
+        {"next": 3, "watermark_ts_ms": NOW_MS - 2_500},
+        {"next": 4, "heartbeat_ts_ms": NOW_MS - 700},
+    ]
     found = looked(fields, [0, 6], [5, 10])
     assert (found["lag"], found["lost"]) == (2 + 4, 2)
     first, second = found["folds"]["users"]["partitions"]
     assert (first["position"], first["start"], first["end"]) == (3, 0, 5)
     assert (first["lag"], first["lost"], first["watermark_age_s"]) == (2, 0, 2.5)
     assert (second["lag"], second["lost"]) == (4, 2)
+    assert (first["heartbeat_age_s"], second["heartbeat_age_s"]) == (None, 0.7)
     assert found["folds"]["items"]["lag"] == 0
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-import redis
 
 from freshet.commands.demo_parts import play_log
 from freshet.commands.processes import Server
@@ -22,6 +21,7 @@ from freshet.core.events.cluster import discover_partitions
 from freshet.core.events.recorded import read_events, read_items
 from freshet.core.events.schema import EVENT_TYPES, Event, Item
 from freshet.core.settings import Settings
+from freshet.core.state.client import connect
 from freshet.core.state.reader import StateReader
 from freshet.embedded.child import Child
 from online_models.artifacts.tiny import publish_tiny_bundle
@@ -94,7 +94,7 @@ def test_every_count_is_exact_and_the_list_is_personal(
 ) -> None:
     """Users and items by type, the catalogue, and lists that a click changes."""
     partitions = discover_partitions(installed)
-    reader = StateReader(redis.Redis.from_url(installed.redis_url), installed.namespace, partitions)
+    reader = StateReader(connect(installed.redis_url), installed.namespace, partitions)
     ledger = Ledger()
     ledger.note(log.events)
     audit = ledger.audit(*reader.users())
@@ -158,7 +158,7 @@ def test_an_item_comes_and_goes(
         assert answer.json()["consistent"] is True
         assert "nobody-knows" not in {item["item_id"] for item in answer.json()["items"]}
         reader = StateReader(
-            redis.Redis.from_url(settings.redis_url),
+            connect(settings.redis_url),
             settings.namespace,
             discover_partitions(settings),
         )

@@ -33,6 +33,7 @@ from online_models.artifacts.check import load_bundle
 from online_models.artifacts.registry import Registry
 from online_models.artifacts.tiny import publish_tiny_bundle, tiny_items
 from serving.answer_log import AnswerLog
+from serving.erasures import ErasureState
 from serving.http.app import create_app
 from serving.http.services import Services
 from serving.item_state import ItemState
@@ -119,11 +120,33 @@ class MemoryProducer:
                 self.on_event(decode_event(record.value, NOW_MS * 2))
         return [None] * len(records)
 
+    async def place(self, record: Record, timeout_s: float = 5.0) -> int:
+        """Keep a record and say where it stands among those of its partition."""
+        if self.down:
+            raise ServiceError("kafka", "no broker")
+        before = [each for each in self.sent if each[:2] == record[:2]]
+        self.sent.append(record)
+        return len(before)
+
     def values(self, topic: str) -> list[Any]:
         """Return the decoded values sent to a topic."""
         return [
             msgspec.json.decode(each.value or b"null") for each in self.sent if each.topic == topic
         ]
+
+
+class MemoryErasures:
+    """What the state says of erasures, in a dict; reading fails while `down`."""
+
+    def __init__(self) -> None:
+        self.states: dict[tuple[int, str], ErasureState] = {}
+        self.down = False
+
+    async def get(self, partition: int, user_hash: str) -> ErasureState:
+        """Return what the state says, as Redis would."""
+        if self.down:
+            raise ServiceError("redis", "down")
+        return self.states.get((partition, user_hash), ErasureState(0, None))
 
 
 @pytest.fixture(scope="session")
@@ -203,7 +226,13 @@ def producer() -> MemoryProducer:
 
 
 @pytest.fixture
-def services(state: State, producer: MemoryProducer) -> Services:
+def erasures() -> MemoryErasures:
+    """Nobody was erased."""
+    return MemoryErasures()
+
+
+@pytest.fixture
+def services(state: State, producer: MemoryProducer, erasures: MemoryErasures) -> Services:
     """What the HTTP layer is handed."""
     numbers = itertools.count()
     topics = Topics("test")
@@ -211,6 +240,7 @@ def services(state: State, producer: MemoryProducer) -> Services:
         state=state,
         producer=producer,
         log=AnswerLog(producer, topics, 4, lambda: NOW_MS),
+        erasures=erasures,
         topics=topics,
         partitions=4,
         clock=lambda: NOW_MS,
