@@ -7,7 +7,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo test check bench docs pin clean system-packages
+.PHONY: help setup demo test check faults bench docs pin clean system-packages
 
 export PYTHON ?= python3
 VENV := .venv
@@ -41,9 +41,15 @@ check: $(VENV)/.setup ## Lint, types, import arrows and unit tests (under a minu
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m '$(UNIT)' $(ARGS)
 
+faults: system-packages $(VENV)/.setup ## Pull every plug, and write what held into RESULTS.md
+	$(BIN)/python -m pytest tests/faults --results RESULTS.md $(ARGS)
+
 bench: export FRESHET_NO_BROWSER := 1
-bench: system-packages $(VENV)/.demo ## Measure ingest and serving; the last line of each is JSON
+bench: system-packages $(VENV)/.demo ## Measure ingest, freshness, scale, memory, serving; half an hour
 	$(BIN)/python -m benchmarks.ingest
+	$(BIN)/python -m benchmarks.freshness --rate 10000 --rate 1000 --rate 50000 --backlog
+	$(BIN)/python -m benchmarks.scale
+	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.serve
 
 docs: $(VENV)/.demo ## Write docs/reference.md anew from the code

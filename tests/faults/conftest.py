@@ -123,6 +123,7 @@ def running(
             redis_url=server.url,
             models_dir=str(folder / "models"),
             http_port=0,
+            heartbeat_s=0.0,
         )
         stream = open_stream(settings, wait_until, seed)
         worker = start_worker(settings, log=folder / "worker.log")

@@ -50,6 +50,7 @@ def mortal(
         partitions=4,
         models_dir=str(tmp_path / "models"),
         http_port=0,
+        heartbeat_s=0.0,
     )
     yield streaming(settings)
     if not mortal_broker.child.running:

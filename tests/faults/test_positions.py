@@ -86,7 +86,6 @@ def test_records_that_the_log_dropped_while_no_worker_ran_are_counted(
 
 
 @pytest.mark.kafka
-@pytest.mark.xfail(strict=True, reason="the consumer reads on at the new start and counts nothing")
 @pytest.mark.fault(64, promise="under a running worker too: counted as lost; the rest is exact")
 def test_records_that_the_log_dropped_before_a_slow_worker_are_counted(
     counting: Stream, worker: Start, wait_until: WaitUntil, measured: Measured

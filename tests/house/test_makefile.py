@@ -81,6 +81,12 @@ def test_the_demo_installs_less_than_everything(checkout: Path) -> None:
     assert "dev" not in install.replace("/dev/", "")
 
 
+def test_the_fault_catalogue_writes_its_results(checkout: Path) -> None:
+    """`make faults` runs the folder of the faults and says where the figures go."""
+    ran = make(checkout, "-n", "faults", "ARGS=-x").stdout
+    assert "pytest tests/faults --results RESULTS.md -x" in ran
+
+
 @pytest.mark.parametrize("changed", ["pyproject.toml", "constraints.txt"])
 def test_a_changed_requirement_installs_again(checkout: Path, changed: str) -> None:
     """The stamp is older than what it stands for."""
