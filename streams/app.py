@@ -66,7 +66,7 @@ def create_app(
     def full() -> set[TP]:
         return {TP(fold.topic, each) for fold in folds for each in rounds[fold.name].full}
 
-    transport = batch_transport(start_offset, drain, full, settings)
+    transport = batch_transport(start_offset, drain, full, fail, settings)
 
     class FreshetApp(faust.App):
         def _new_transport(self) -> Any:
@@ -92,9 +92,7 @@ def create_app(
         broker_rebalance_timeout=20.0,
         broker_request_timeout=30.0,
         consumer_max_fetch_size=1024 * 1024,
-        # Reading starts where Redis says. A log that has dropped what comes next is an error, which
-        # ends the worker; the next one counts the loss. A reset would pass over it in silence.
-        consumer_auto_offset_reset="none",
+        consumer_auto_offset_reset="earliest",  # for the moment between an assignment and its seek
     )
     for fold in folds:
         topic = app.topic(fold.topic, schema=BatchSchema(), allow_empty=True)

@@ -18,8 +18,9 @@ import faust
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from freshet.core.errors import SettingError
+from freshet.core.errors import ServiceError, SettingError
 from freshet.core.settings import Settings
+from streams.exits import Fail
 from streams.fetched_records import FetchedRecords, fetch_columns
 from streams.record_batch import RecordBatch
 
@@ -67,6 +68,7 @@ class BatchConsumer(driver.Consumer):
     start_offset: StartOffset
     drain: Drain
     full: Full
+    fail: Fail
     fetch_wait_ms: int
 
     def _new_consumer_thread(self) -> _ConsumerThread:
@@ -76,23 +78,19 @@ class BatchConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._fetched_to: dict[TP, int] = {}
 
-    def _all_full(self) -> bool:
-        active = super()._get_active_partitions()
-        return bool(active) and not active - type(self).full()
-
-    def _get_active_partitions(self) -> set[TP]:
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
         """Leave out the partitions that have much waiting: a backlog must not hold up the rest."""
-        active: set[TP] = super()._get_active_partitions()
-        return active - type(self).full()
+        wanted = (active_partitions or set()) - type(self).full()
+        if active_partitions and not wanted:
+            await asyncio.sleep(ROOM_LOOK_S)
+            return {}
+        return await super()._getmany(wanted, timeout)
 
     async def getmany(  # the signature is Faust's
         self,
         timeout: float,  # noqa: ASYNC109
     ) -> AsyncIterator[tuple[TP, Any]]:
         """Fetch, and yield one message per topic, in the name of one of its partitions."""
-        if self._all_full():
-            await asyncio.sleep(ROOM_LOOK_S)
-            return
         records, active = await self._wait_next_records(timeout)
         if not records or self.should_stop:
             return
@@ -103,6 +101,7 @@ class BatchConsumer(driver.Consumer):
         by_topic: dict[str, list[RecordBatch]] = {}
         for tp, (fetched,) in records.items():
             batch = self._batch(tp, fetched)
+            await self._require_no_loss(tp, batch)
             if active is None or tp in active or tp in self._buffered_partitions:
                 by_topic.setdefault(tp.topic, []).append(batch)
         for batches in by_topic.values():
@@ -118,6 +117,25 @@ class BatchConsumer(driver.Consumer):
         self._fetched_to[tp] = offsets[-1] + 1
         columns = (offsets, fetched.keys, fetched.values, fetched.ts_ms)
         return RecordBatch(tp.topic, tp.partition, start, *columns)
+
+    async def _require_no_loss(self, tp: TP, batch: RecordBatch) -> None:
+        """End the worker when the log has dropped what comes next; the next one counts the loss.
+
+        The client reads on at the new start of the log without a word. Other holes, of compaction
+        and transactions, are harmless.
+        """
+        if batch.offsets[0] == batch.start:
+            return
+        first = int((await self.earliest_offsets(tp))[tp] or 0)
+        if first > batch.start:
+            type(self).fail(
+                ServiceError(
+                    "kafka",
+                    f"{tp.topic}-{tp.partition} begins at offset {first}, expected at most "
+                    f"{batch.start}: it dropped records before they were read. The worker starts "
+                    "again and counts them",
+                )
+            )
 
     def _message(self, batches: list[RecordBatch], generation: int) -> tuple[TP, Any]:
         first = batches[0]
@@ -178,7 +196,7 @@ class BatchConsumer(driver.Consumer):
 
 
 def batch_transport(
-    start_offset: StartOffset, drain: Drain, full: Full, settings: Settings
+    start_offset: StartOffset, drain: Drain, full: Full, fail: Fail, settings: Settings
 ) -> type[Any]:
     """Return a Faust transport whose consumers start where `start_offset` says.
 
@@ -186,12 +204,14 @@ def batch_transport(
         start_offset: see `StartOffset`.
         drain: waits until no batch of this worker is under way.
         full: see `Full`.
+        fail: ends the process; never returns.
         settings: how long a fetch waits.
     """
     own = {
         "start_offset": staticmethod(start_offset),
         "drain": staticmethod(drain),
         "full": staticmethod(full),
+        "fail": staticmethod(fail),
         "fetch_wait_ms": settings.fetch_wait_ms,
     }
     fetch_columns()

@@ -144,7 +144,7 @@ ELSEWHERE = (
     ),
     Elsewhere(
         (63,),
-        "after a flush and a full replay the person is not there; old events do not bring them back",
+        "gone after a flush and a full replay too; old events do not bring them back",
         "tests/end_to_end/test_erase.py::test_an_erased_person_is_gone_and_stays_so",
     ),
     Elsewhere(
