@@ -40,6 +40,7 @@ from streams.record_table import UNKNOWN, RecordTable, joined
 from streams.store import Changes, Move, Position, Write
 from streams.user_fold import UserEvents, UserFold, UserFoldOptions, fold_users
 
+LIVE_WITHIN_MS = 3_600_000
 IDLE_LOOKED_AT = 100  # users in one step of `forget_idle`
 
 _COUNTED = {
@@ -133,8 +134,8 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
     async def forget_idle(self, partition: int, cursor: int) -> int:
         """Delete the users among some of a partition who were idle for `user_ttl_s`.
 
-        Idle is who has had no event for so long when the newest event of the partition came: a
-        replay forgets whom the live system forgot.
+        Idle is who has had no event for so long when the newest event of the partition came.
+        Nobody is idle in a log of the past that is being replayed: its newest event is long ago.
 
         Args:
             partition: that this worker has been assigned.
@@ -150,8 +151,11 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         key, ttl_ms = self.context.keys.users(partition), 1000 * self.context.settings.user_ttl_s
         async with self._folding, self._writing:  # what is in memory is what Redis holds
             state = self._states[partition]
+            newest_ts_ms = state.position.get("watermark_ts_ms", 0)
+            if newest_ts_ms < self.context.clock() - LIVE_WITHIN_MS:
+                return 0
             cursor, found = await self.context.store.scan(key, cursor, IDLE_LOOKED_AT)
-            oldest_ts_ms = state.position.get("watermark_ts_ms", 0) - ttl_ms
+            oldest_ts_ms = newest_ts_ms - ttl_ms
             last_ts_ms = unpack_users(list(found.values()))["last_ts_ms"]
             idle = [
                 name.decode()

@@ -31,6 +31,7 @@ from replay.play import Played, Player
 from replay.progress_bar import ReplayBar
 from replay.targets.kafka import KafkaTarget
 
+NOBODY_IS_FORGOTTEN_S = 100 * 365 * 86_400  # when depends on the pace of a run
 OTHER_BATCH_EVENTS = 173  # shares no factor with the default: no batch ends where another ended
 KILLS_AT = (0.2, 0.6)  # shares of the log
 
@@ -80,7 +81,7 @@ def check_state(
     items = read_items(items_file) if items_file else None
     total = min(count_rows(log), limit or 10**18)
     # A record of no event moves the offsets that are compared.
-    settings = load_settings(heartbeat_s=0)
+    settings = load_settings(heartbeat_s=0, user_ttl_s=NOBODY_IS_FORGOTTEN_S)
     kills = [int(share * total) for share in KILLS_AT]
     live, _ = _live(settings, log, items, limit=limit, speed=speed, total=total, kill_at=[])
     other = OTHER_BATCH_EVENTS if settings.batch_events != OTHER_BATCH_EVENTS else 211

@@ -269,6 +269,17 @@ async def test_idle_users_are_forgotten(context: FoldContext, tmp_path: Path) ->
     assert (await context.store.position(shell.position_key(PARTITION)))["applied"] == 5
 
 
+async def test_nobody_is_forgotten_while_the_past_is_replayed(
+    context: FoldContext, tmp_path: Path
+) -> None:
+    """A day in it passes in a second: how long somebody was away says nothing."""
+    replaying = replace(with_lifetime(context, 60), clock=lambda: NOW_MS + 7_200_000)
+    shell = await started(replaying, tmp_path)
+    await shell.apply([batch([event(0, USERS[0]), event(60_001, USERS[1])])])
+    assert await shell.forget_idle(PARTITION, 0) == 0
+    assert clicks(context) == 2
+
+
 async def test_users_of_another_worker_are_left_alone(context: FoldContext, tmp_path: Path) -> None:
     """Its partition was taken over, and it does not know yet."""
     first, second = await started(context, tmp_path), await started(context, tmp_path)
