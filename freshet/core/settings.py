@@ -58,7 +58,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     batch_events: Annotated[
         int, Meta(ge=1, le=5000, description="most events that one Redis script applies")
-    ] = 512
+    ] = 768
     fetch_wait_ms: Annotated[
         int,
         Meta(
