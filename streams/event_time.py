@@ -34,21 +34,21 @@ def clamped(ts_ms: Times, log_ts_ms: Times) -> tuple[Times, Flags]:
     return np.where(ahead, log_ts_ms, ts_ms), ahead
 
 
-def newest_before(group: NDArray[np.int64], ts_ms: Times, start_ms: Times) -> Times:
+def newest_before(group: NDArray[np.int64], time: Times, start: Times) -> Times:
     """Return the newest time before each row within its group, (n,).
 
     Args:
         group: (n,) number of each row's group, ascending.
-        ts_ms: (n,) time of each row.
-        start_ms: (groups,) newest time of each group before its first row.
+        time: (n,) time of each row, ms or any coarser unit.
+        start: (groups,) newest time of each group before its first row, in the same unit.
 
     >>> newest_before(np.array([0, 0, 0, 1]), np.array([5, 9, 7, 1]), np.array([6, 2])).tolist()
     [6, 6, 9, 2]
     """
     if not len(group):
-        return ts_ms
-    start = start_ms[group]
+        return time
+    before = start[group]
     lift = group << _GROUP_BITS  # later groups above earlier ones: one running maximum for all
-    newest = np.maximum.accumulate(np.maximum(ts_ms, start) + lift) - lift
+    newest = np.maximum.accumulate(np.maximum(time, before) + lift) - lift
     first = np.r_[True, group[1:] != group[:-1]]
-    return np.where(first, start, np.r_[0, newest[:-1]])
+    return np.where(first, before, np.r_[0, newest[:-1]])

@@ -16,14 +16,12 @@ class ItemNames:
     """Numbers for item ids, so that a name is hashed once and not at every event."""
 
     def __init__(self) -> None:
-        self.names: list[str] = []
-        self._numbers: dict[str, int] = {}
-        self._hashes = np.zeros(256, np.uint32)
+        self._forget()
 
     def numbers(self, item_ids: Sequence[str]) -> NDArray[np.int64]:
         """Return the number of each item, (n,) int64; good until the next call."""
         if len(self.names) > MOST_NAMES:
-            self.__init__()  # type: ignore[misc]
+            self._forget()
         get = self._numbers.get
         found = [get(item_id, -1) for item_id in item_ids]
         if -1 in found:
@@ -34,6 +32,11 @@ class ItemNames:
     def hashes(self, numbers: NDArray[np.int64]) -> NDArray[np.uint32]:
         """Return the hashes of numbered items, (n,) uint32."""
         return np.asarray(self._hashes[numbers])
+
+    def _forget(self) -> None:
+        self.names: list[str] = []
+        self._numbers: dict[str, int] = {}
+        self._hashes = np.zeros(256, np.uint32)
 
     def _add(self, item_ids: list[str]) -> None:
         start, end = len(self.names), len(self.names) + len(item_ids)

@@ -247,12 +247,9 @@ def _history_times(
 
     An interaction that comes late stands at the time of the newest before it.
     """
-    user = history.user
-    start_s = users["history_ts_s"].astype(np.int64)[user]
-    lift = user << 33  # of later users above all times of earlier ones: one running maximum for all
-    times_s = np.maximum.accumulate(np.maximum(history.ts_ms // 1000, start_s) + lift) - lift
-    first = np.r_[True, user[1:] != user[:-1]] if len(user) else np.empty(0, np.bool_)
-    previous_s = np.where(first, start_s, np.r_[0, times_s[:-1]][: len(user)])
+    event_s = history.ts_ms // 1000
+    previous_s = newest_before(history.user, event_s, users["history_ts_s"].astype(np.int64))
+    times_s = np.maximum(event_s, previous_s)
     return times_s, np.where(number == 0, 0, times_s - previous_s)
 
 

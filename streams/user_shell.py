@@ -40,7 +40,7 @@ from streams.record_table import UNKNOWN, RecordTable, joined
 from streams.store import Changes, Move, Position, Write
 from streams.user_fold import UserEvents, UserFold, UserFoldOptions, fold_users
 
-LIVE_WITHIN_MS = 3_600_000
+LIVE_WITHIN_MS = 3_600_000  # behind now; with older events, the past is being replayed
 IDLE_LOOKED_AT = 100  # users in one step of `forget_idle`
 
 _COUNTED = {

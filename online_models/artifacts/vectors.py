@@ -1,4 +1,4 @@
-"""Item vectors of a bundle, found by item hash; numpy only, for whoever needs no model."""
+"""Item vectors of a bundle, by item hash; numpy only, for whoever needs no model."""
 
 from __future__ import annotations
 
@@ -51,18 +51,3 @@ class ItemVectors:
         if np.any(hashes[1:] < hashes[:-1]):
             raise BundleError(folder, f"{HASHES} is not in ascending order")
         return cls(tag_of(manifest.version), hashes, vectors)
-
-    def rows(self, hashes: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return the (n,) rows of items, and (n,) whether each is known; row 0 where it is not."""
-        if not len(self.hashes):
-            return np.zeros(len(hashes), np.int64), np.zeros(len(hashes), np.bool_)
-        rows = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
-        found = self.hashes[rows] == hashes
-        return np.where(found, rows, 0).astype(np.int64), found
-
-    def lookup(self, hashes: NDArray[np.uint32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return the vectors of items, (n, EMBEDDING_DIM), zero where `found` (n,) is False."""
-        rows, found = self.rows(hashes)
-        vectors = np.zeros((len(hashes), EMBEDDING_DIM), np.float32)
-        vectors[found] = self.vectors[rows[found]]
-        return vectors, found

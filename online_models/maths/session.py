@@ -1,4 +1,4 @@
-"""The session embedding: a time-decayed mean of the vectors of the last items."""
+"""The session embedding: a time-decayed sum of the vectors of the last items, as a direction."""
 
 from __future__ import annotations
 
@@ -44,7 +44,16 @@ def session_embedding(
     ages_s: NDArray[Any],
     half_life_s: float,
 ) -> NDArray[np.float32]:
-    """Return the direction that a session points to: `session_sum` at unit length, or zero.
+    """Return the direction that a session points to: `session_sum` at unit length.
+
+    Args:
+        vectors: (n, k, d) as in `session_sum`.
+        weights: (n, k) as in `session_sum`.
+        ages_s: (n, k) as in `session_sum`.
+        half_life_s: an event so old weighs half.
+
+    Returns:
+        (n, d) unit vectors; zero where nothing is known.
 
     >>> v = np.eye(2, dtype=np.float32)[None]
     >>> decayed = session_embedding(v, np.ones((1, 2), np.float32), np.array([[0, 10]]), 10)

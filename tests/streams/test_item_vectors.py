@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from freshet.core.events.partition import item_hashes
 from online_models.artifacts.tiny import publish_tiny_bundle, tiny_items
-from streams.item_vectors import HashRows, LiveVectors
+from online_models.artifacts.vectors import ItemVectors
+from streams.item_vectors import BundleVectors, HashRows, LiveVectors
 
 
 def test_without_a_bundle_nothing_has_a_vector(tmp_path: Path) -> None:
@@ -45,6 +46,34 @@ def test_a_broken_bundle_leaves_the_old_vectors(tmp_path: Path) -> None:
         file.write_bytes(b"broken")
     vectors.refresh()
     assert vectors.current is before
+
+
+def bundle_vectors(hashes: list[int]) -> tuple[np.ndarray, BundleVectors]:
+    """Vectors of a bundle with items of these hashes, ascending."""
+    vectors = np.random.default_rng(1).normal(size=(len(hashes), 64)).astype(np.float32)
+    return vectors, BundleVectors(ItemVectors(1, np.array(hashes, np.uint32), vectors))
+
+
+def test_vectors_come_in_the_order_that_is_asked() -> None:
+    """One asked for twice comes twice."""
+    vectors, bundle = bundle_vectors([7, 2**20, 2**31, 2**32 - 9])
+    found = bundle.lookup(np.array([2**31, 7, 2**32 - 9, 2**31], np.uint32))
+    assert np.array_equal(found, vectors[[2, 0, 3, 2]])
+
+
+def test_what_is_unknown_is_zero() -> None:
+    """Below, between and above the known hashes."""
+    vectors, bundle = bundle_vectors([7, 2**31, 2**32 - 9])
+    found = bundle.lookup(np.array([0, 2**31, 2**32 - 1, 2**31 + 1], np.uint32))
+    assert not found[[0, 2, 3]].any()
+    assert np.array_equal(found[1], vectors[1])
+
+
+def test_nothing_is_found_among_nothing() -> None:
+    """No items, or no question."""
+    _, empty = bundle_vectors([])
+    assert not empty.lookup(np.array([3], np.uint32)).any()
+    assert empty.lookup(np.empty(0, np.uint32)).shape == (0, 64)
 
 
 hashes = st.lists(st.integers(0, 2**32 - 1) | st.integers(0, 5), max_size=60)
