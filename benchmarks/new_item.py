@@ -9,23 +9,18 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import tempfile
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import click
 import httpx
 
-from freshet.commands.processes import start_server, start_worker
+from benchmarks.installation import installation
+from benchmarks.workload import produce_all
 from freshet.core.events.cluster import discover_partitions
 from freshet.core.events.codec import encode
-from freshet.core.events.partition import partition_of
-from freshet.core.events.producer import EventProducer
 from freshet.core.events.topics import Topics
 from freshet.core.settings import Settings
-from freshet.embedded.kafka import KafkaBroker
-from freshet.embedded.redis import RedisServer
 from online_models.artifacts.tiny import publish_tiny_bundle, tiny_items
 
 TIMEOUT_S = 30.0
@@ -36,24 +31,12 @@ TIMEOUT_S = 30.0
 @click.option("--new-items", default=100, help="Put one after the other.")
 def main(items: int, new_items: int) -> None:
     """Measure how soon a new item is recommended."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        kafka = stack.enter_context(KafkaBroker())
-        redis = stack.enter_context(RedisServer())
-        settings = Settings(
-            namespace="bench",
-            kafka_bootstrap=kafka.bootstrap,
-            redis_url=redis.url,
-            models_dir=str(folder / "models"),
-            http_port=0,
-        )
-        _offer(settings, items)
-        worker = start_worker(settings, log=folder / "worker.log")
-        stack.callback(worker.stop)
-        server = start_server(settings, log=folder / "server.log")
-        stack.callback(server.child.stop)
-        client = stack.enter_context(httpx.Client(base_url=server.url))
-        waits_ms = sorted(1000 * _until_listed(client, f"new-{n}") for n in range(new_items))
+    with installation() as place:
+        _offer(place.settings, items)
+        place.start_worker()
+        server = place.start_server()
+        with httpx.Client(base_url=server.url) as client:
+            waits_ms = sorted(1000 * _until_listed(client, f"new-{n}") for n in range(new_items))
     figures = {
         "items": items,
         "new_items": new_items,
@@ -70,13 +53,10 @@ def _offer(settings: Settings, items: int) -> None:
     partitions = discover_partitions(settings)
     entries = tiny_items(items)
     publish_tiny_bundle(Path(settings.models_dir), entries)
-    producer = EventProducer(settings.kafka_bootstrap, linger_ms=20)
+    ids = [item.item_id.encode() for item in entries]
     topic = Topics(settings.namespace).catalog
-    for item in entries:
-        where = partition_of(item.item_id, partitions)
-        producer.send(topic, where, encode(item), key=item.item_id.encode())
-    producer.flush(60)
-    producer.close()
+    values = [encode(item) for item in entries]
+    produce_all(settings.kafka_bootstrap, topic, partitions, ids, values)
 
 
 def _until_listed(client: httpx.Client, item_id: str) -> float:

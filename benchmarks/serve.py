@@ -11,9 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import tempfile
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +20,14 @@ import click
 import numpy as np
 import redis
 
+from benchmarks.installation import installation
 from benchmarks.steady_events import go, steady_events
 from benchmarks.workload import encoded_events, produce_all
-from freshet.commands.processes import start_server, start_worker
 from freshet.core.events.cluster import discover_partitions
 from freshet.core.events.codec import encode
 from freshet.core.events.topics import Topics
 from freshet.core.settings import Settings
 from freshet.core.state.reader import StateReader
-from freshet.embedded.kafka import KafkaBroker
-from freshet.embedded.redis import RedisServer
 from online_models.artifacts.tiny import publish_tiny_bundle, tiny_items
 
 USERS = 20_000
@@ -48,25 +44,13 @@ EVENT_TICK_MS = 20  # the load beside the requests need not be smooth, and must 
 @click.option("--seconds", default=30, help="How long to measure, after a warm-up.")
 def main(items: int, candidates: int, requests_per_s: int, events_per_s: int, seconds: int) -> None:
     """Measure the latency of `GET /v1/recommendations`."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        kafka = stack.enter_context(KafkaBroker())
-        state = stack.enter_context(RedisServer())
-        settings = Settings(
-            namespace="bench",
-            kafka_bootstrap=kafka.bootstrap,
-            redis_url=state.url,
-            models_dir=str(folder / "models"),
-            candidates=candidates,
-            http_port=0,
-        )
+    with installation(candidates=candidates) as place:
+        settings = place.settings
         partitions = discover_partitions(settings)
         publish_tiny_bundle(Path(settings.models_dir), tiny_items(items))
-        worker = start_worker(settings, log=folder / "worker.log")
-        stack.callback(worker.stop)
+        place.start_worker()
         _fill(settings, partitions, items)
-        server = start_server(settings, log=folder / "server.log")
-        stack.callback(server.child.stop)
+        server = place.start_server()
         load = {
             "partitions": partitions,
             "rate": events_per_s,
@@ -76,9 +60,10 @@ def main(items: int, candidates: int, requests_per_s: int, events_per_s: int, se
             "linger-ms": 2,
         }
         options = [part for name, value in load.items() for part in (f"--{name}", str(value))]
-        go(stack.enter_context(steady_events(settings.kafka_bootstrap, *options)))
-        asyncio.run(_ask(server.url, requests_per_s, WARM_UP_S, seed=1))
-        answers = asyncio.run(_ask(server.url, requests_per_s, seconds, seed=2))
+        with steady_events(settings.kafka_bootstrap, *options) as beside:
+            go(beside)
+            asyncio.run(_ask(server.url, requests_per_s, WARM_UP_S, seed=1))
+            answers = asyncio.run(_ask(server.url, requests_per_s, seconds, seed=2))
     click.echo(json.dumps(_figures(answers, items, candidates, events_per_s, seconds)))
 
 

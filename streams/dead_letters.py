@@ -7,12 +7,10 @@ written twice (after a crash), so its key names the record.
 from __future__ import annotations
 
 from freshet.core.errors import EventError
-from freshet.core.events.dead_letter import HEADER_PREFIX, DeadLetter, Origin, cut_to_size
+from freshet.core.events.dead_letter import DeadLetter, Origin, cut_to_size
 from freshet.core.events.producer import Record
 from freshet.core.metrics import EVENTS_REJECTED
 from streams.record_batch import RecordBatch
-
-__all__ = ["HEADER_PREFIX", "dead_letter"]
 
 MAX_DETAIL_CHARACTERS = 1_000
 

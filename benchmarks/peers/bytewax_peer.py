@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from benchmarks.peers.plain_fold import APPLIED_KEY, fold_event
+from benchmarks.peers.plain_fold import APPLIED_KEY, fold_json
 
 BATCH = 1000
 
@@ -34,15 +34,7 @@ def create_flow(bootstrap: str, redis_url: str, topic: str) -> Any:
             """Fold a batch and wait until Redis has it."""
             pipe = self._client.pipeline(transaction=False)
             for message in items:
-                event = orjson.loads(message.value)
-                fold_event(
-                    pipe,
-                    event["type"],
-                    event["user_id"],
-                    event["item_id"],
-                    event["ts_ms"],
-                    self._last_visit,
-                )
+                fold_json(pipe, orjson.loads(message.value), self._last_visit)
             pipe.incrby(APPLIED_KEY, len(items))
             pipe.execute()
 

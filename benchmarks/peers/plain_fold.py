@@ -46,3 +46,8 @@ def fold_event(
         if previous is not None:
             pipe.zincrby(f"plain:next:{previous}", 1, item_id)
         last_visit[user_id] = item_id
+
+
+def fold_json(pipe: Any, event: dict[str, Any], last_visit: dict[str, str]) -> None:
+    """Put the commands of an event on the pipeline that came out of a JSON decoder."""
+    fold_event(pipe, event["type"], event["user_id"], event["item_id"], event["ts_ms"], last_visit)

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from typing import Any
 
-from benchmarks.peers.plain_fold import APPLIED_KEY, fold_event
+from benchmarks.peers.plain_fold import APPLIED_KEY, fold_json
 
 CHUNK = 1000  # events of a pipeline
 COMMIT_EVERY = 10_000  # events of a checkpoint, when the sink is flushed
@@ -36,15 +36,7 @@ def create_app(bootstrap: str, redis_url: str, topic: str, state_dir: str) -> An
                 pipe = self._client.pipeline(transaction=False)
                 count = 0
                 for item in chunk:
-                    event = item.value
-                    fold_event(
-                        pipe,
-                        event["type"],
-                        event["user_id"],
-                        event["item_id"],
-                        event["ts_ms"],
-                        self._last_visit,
-                    )
+                    fold_json(pipe, item.value, self._last_visit)
                     count += 1
                 pipe.incrby(APPLIED_KEY, count)
                 pipe.execute()

@@ -112,17 +112,11 @@ class Load:
 
         try:
             for index, record in list(waiting.items()):
-                self._producer.send(
-                    record.topic,
-                    record.partition,
-                    record.value,
-                    key=record.key,
-                    headers=record.headers,
-                    on_delivery=report(index),
-                )
+                self._producer.send_record(record, report(index))
             while waiting and not self._abandoned.is_set():
                 self._flush()
         except ServiceError:  # the client gave up: nothing that it still holds will arrive
+            self._producer.close(0)
             self._producer = self._connect()
             failed[:] = sorted({*failed, *waiting})
             waiting.clear()

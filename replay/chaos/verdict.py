@@ -8,24 +8,26 @@ are counted by the record that they name.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
 import redis
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from freshet.core.errors import ServiceError
+from freshet.core.events.dead_letter_log import DeadLetterLog
 from freshet.core.events.topics import Topics
 from freshet.core.progress import FOLDS, FoldProgress, Offsets, ProgressReader
 from freshet.core.settings import Settings
 from freshet.core.state.reader import StateReader
 from replay.audit import Audit
 from replay.chaos.traffic import POISON_HEADER, Traffic
-from streams.dead_letters import HEADER_PREFIX
 
 READ_S = 30.0
+ELSEWHERE = -1  # in place of a partition or an offset: no record of the events
 
 Origin = tuple[int, int]
 """Partition and offset of a record of the events."""
@@ -141,51 +143,54 @@ def read_log(settings: Settings, partitions: int) -> LogTruth:
     seen: set[str] = set()
     poison: dict[Origin, str] = {}
     events, copies = np.zeros(partitions, np.int64), np.zeros(partitions, np.int64)
-    starts, ends, records = _whole(settings, topic, partitions)
-    if starts.any():
-        raise ServiceError(
-            "kafka",
-            f"the log begins at offsets {starts.tolist()}, expected 0: the broker has dropped "
-            "records, and a state that is rebuilt from it cannot be whole; use a lower --rate, "
-            "fewer --seconds, or --broker kafka",
-        )
-    for message in records:
-        reason = dict(message.headers() or ()).get(POISON_HEADER)
-        where = message.partition()
-        if reason is not None:
-            poison[where, message.offset()] = reason.decode()
-            continue
-        event_id = msgspec.json.decode(message.value())["event_id"]
-        (copies if event_id in seen else events)[where] += 1
-        seen.add(event_id)
+    with closing(_consumer(settings)) as consumer:
+        starts, ends = _bounds(consumer, topic, partitions)
+        if starts.any():
+            raise ServiceError(
+                "kafka",
+                f"the log begins at offsets {starts.tolist()}, expected 0: the broker has dropped "
+                "records, and a state that is rebuilt from it cannot be whole; use a lower --rate, "
+                "fewer --seconds, or --broker kafka",
+            )
+        for message in _records(consumer, topic, partitions):
+            reason = dict(message.headers() or ()).get(POISON_HEADER)
+            where = message.partition()
+            if reason is not None:
+                poison[where, message.offset()] = reason.decode()
+                continue
+            event_id = msgspec.json.decode(message.value())["event_id"]
+            (copies if event_id in seen else events)[where] += 1
+            seen.add(event_id)
     return LogTruth(starts, ends, events, copies, poison)
 
 
 def read_letters(settings: Settings, partitions: int) -> Reasons:
     """Return the reason of every record of the events that the dead letters name.
 
-    A record that was refused for two reasons has both, which no truth agrees with.
+    A record that was refused for two reasons has both, which no truth agrees with; nor does one
+    with what is no letter at all.
+
+    Raises:
+        ServiceError: Kafka does not answer.
     """
-    topics = Topics(settings.namespace)
+    events = Topics(settings.namespace).events
     letters: dict[Origin, str] = {}
-    _, _, records = _whole(settings, topics.dead_letters, partitions)
-    for message in records:
-        found = {
-            name.removeprefix(HEADER_PREFIX): value.decode() for name, value in message.headers()
-        }
-        where = int(found["partition"]) if found["topic"] == topics.events else -1
-        origin = (where, int(found["offset"]))
-        before = letters.setdefault(origin, found["reason"])
-        if before != found["reason"]:
-            letters[origin] = f"{before}, {found['reason']}"
+    with DeadLetterLog(settings, partitions) as log:
+        for letter in log.letters():
+            if letter.replayed:  # a receipt: its letter came before it
+                continue
+            topic, partition, offset = letter.origin
+            origin = (partition if topic == events else ELSEWHERE, offset)
+            before = letters.setdefault(origin, letter.reason)
+            if before != letter.reason:
+                letters[origin] = f"{before}, {letter.reason}"
+        if log.strange:
+            letters[ELSEWHERE, ELSEWHERE] = "no letter"
     return letters
 
 
-def _whole(
-    settings: Settings, topic: str, partitions: int
-) -> tuple[Offsets, Offsets, Iterator[Any]]:
-    """Return the bounds of a topic and its records, those of a partition in order."""
-    consumer = Consumer(
+def _consumer(settings: Settings) -> Any:
+    return Consumer(
         {
             "bootstrap.servers": settings.kafka_bootstrap,
             "group.id": f"{settings.namespace}-verdict",  # never joined
@@ -194,25 +199,30 @@ def _whole(
             "log_level": 0,
         }
     )
-    bounds = [
-        consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=READ_S)
-        for partition in range(partitions)
-    ]
-    starts, ends = np.array(bounds, np.int64).reshape(-1, 2).T
-    return starts, ends, _records(consumer, topic, starts.tolist())
 
 
-def _records(consumer: Any, topic: str, starts: list[int]) -> Iterator[Any]:
-    left = set(range(len(starts)))
-    consumer.assign([TopicPartition(topic, p, start) for p, start in enumerate(starts)])
+def _bounds(consumer: Any, topic: str, partitions: int) -> tuple[Offsets, Offsets]:
+    """Return the offset of the oldest record of each partition and the one behind its newest."""
     try:
-        while left:
-            message = consumer.poll(READ_S)
-            if message is None:
-                raise ServiceError("kafka", f"{topic} not read within {READ_S:g} s")
-            if message.error() is None:
-                yield message
-            elif message.error().code() == KafkaError._PARTITION_EOF:
-                left.discard(message.partition())
-    finally:
-        consumer.close()
+        bounds = [
+            consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=READ_S)
+            for partition in range(partitions)
+        ]
+    except KafkaException as error:
+        raise ServiceError("kafka", f"{topic}: {error}") from error
+    starts, ends = np.array(bounds, np.int64).reshape(-1, 2).T
+    return starts, ends
+
+
+def _records(consumer: Any, topic: str, partitions: int) -> Iterator[Any]:
+    """Yield the records of a topic from offset 0 to their end, those of a partition in order."""
+    left = set(range(partitions))
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in left])
+    while left:
+        message = consumer.poll(READ_S)
+        if message is None:
+            raise ServiceError("kafka", f"{topic} not read within {READ_S:g} s")
+        if message.error() is None:
+            yield message
+        elif message.error().code() == KafkaError._PARTITION_EOF:
+            left.discard(message.partition())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 
 import msgspec
 import pytest
 
+from freshet.core.clock import system_clock
 from freshet.core.events.cluster import discover_partitions
 from freshet.core.events.codec import encode
 from freshet.core.events.partition import partition_of
@@ -21,7 +23,6 @@ from freshet.embedded.child import Child
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(120)]
 
-START_MS = 1_700_000_000_000
 TTL_S = 60
 
 
@@ -34,12 +35,13 @@ def test_an_idle_worker_beats_and_tidies(
     settings = msgspec.structs.replace(settings, heartbeat_s=0.2, user_ttl_s=TTL_S)
     partitions = discover_partitions(settings)
     users = [f"u{n}" for n in range(99) if partition_of(f"u{n}", partitions) == 0][:2]
-    producer = EventProducer(settings.kafka_bootstrap)
-    for number, user in enumerate(users):
-        ts_ms = START_MS + number * 1000 * (TTL_S + 1)
-        event = Event(event_id=user, type="click", user_id=user, item_id="i", ts_ms=ts_ms)
-        producer.send(Topics(settings.namespace).events, 0, encode(event), key=user.encode())
-    producer.flush()
+    now_ms = system_clock()  # as the worker's: in a log of the past, nobody would be idle
+    start_ms = now_ms - 1000 * (TTL_S + 1)
+    with closing(EventProducer(settings.kafka_bootstrap)) as producer:
+        for user, ts_ms in zip(users, (start_ms, now_ms), strict=True):
+            event = Event(event_id=user, type="click", user_id=user, item_id="i", ts_ms=ts_ms)
+            producer.send(Topics(settings.namespace).events, 0, encode(event), key=user.encode())
+        producer.flush()
     worker(settings)
     client = connect(settings.redis_url)
     reader = StateReader(client, settings.namespace, partitions)
@@ -48,7 +50,7 @@ def test_an_idle_worker_beats_and_tidies(
         def beats() -> bool:
             found = progress.read("users")
             own = found.next - found.total("applied")
-            return bool((own >= 3).all() and (found.total("heartbeat_ts_ms") > START_MS).all())
+            return bool((own >= 3).all() and (found.total("heartbeat_ts_ms") > start_ms).all())
 
         wait_until(beats)
         wait_until(progress.drained)
@@ -59,4 +61,3 @@ def test_an_idle_worker_beats_and_tidies(
         wait_until(lambda: reader.user(users[0]) is None)
         assert reader.user(users[1]) is not None
     client.close()
-    producer.close()

@@ -102,6 +102,15 @@ class EventProducer:
             except KafkaException as error:
                 raise ServiceError("kafka", str(error)) from error
 
+    def send_record(self, record: Record, on_delivery: Delivered | None = None) -> None:
+        """Queue a record, as `send` does.
+
+        Raises:
+            ServiceError: the client refuses it.
+        """
+        topic, partition, key, value, headers = record
+        self.send(topic, partition, value, key=key, headers=headers, on_delivery=on_delivery)
+
     def flush(self, timeout_s: float = 10.0) -> None:
         """Wait until everything sent is acknowledged.
 
@@ -145,14 +154,7 @@ class EventProducer:
             return delivered
 
         for index, record in enumerate(records):
-            self.send(
-                record.topic,
-                record.partition,
-                record.value,
-                key=record.key,
-                headers=record.headers,
-                on_delivery=report(index),
-            )
+            self.send_record(record, report(index))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await done
@@ -179,8 +181,7 @@ class EventProducer:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(settle, error, -1 if error else int(message.offset()))
 
-        topic, partition, key, value, headers = record
-        self.send(topic, partition, value, key=key, headers=headers, on_delivery=delivered)
+        self.send_record(record, delivered)
         try:
             async with asyncio.timeout(timeout_s):
                 return await placed
@@ -188,8 +189,17 @@ class EventProducer:
             raise ServiceError("kafka", f"no answer within {timeout_s:g} s") from error
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Deliver what is queued and stop the polling thread; may be called twice."""
-        if not self._closed.is_set():
-            self._producer.flush(timeout_s)
-            self._closed.set()
-            self._poller.join(timeout_s)
+        """Deliver what is queued, and end the client with its threads; may be called twice.
+
+        Args:
+            timeout_s: how long to try; what is not delivered then is given up, and its
+                `on_delivery` told so.
+        """
+        if self._closed.is_set():
+            return
+        if self._producer.flush(timeout_s):
+            self._producer.purge()
+            self._producer.flush(0)
+        self._closed.set()
+        self._poller.join()
+        self._producer.close()

@@ -23,8 +23,7 @@ def letter(partition: int, offset: int) -> DeadLetter:
 def write(producer: EventProducer, settings: Settings, letters: list[DeadLetter]) -> None:
     """Put letters on their topic and wait until they are kept."""
     for each in letters:
-        topic, partition, key, value, headers = each.record(Topics(settings.namespace).dead_letters)
-        producer.send(topic, partition, value, key=key, headers=headers)
+        producer.send_record(each.record(Topics(settings.namespace).dead_letters))
     producer.flush()
 
 

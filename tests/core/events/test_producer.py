@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
+
 import pytest
 
 from freshet.core.errors import ServiceError
@@ -13,11 +16,30 @@ from freshet.core.settings import Settings
 pytestmark = pytest.mark.services
 
 
-async def test_every_record_has_its_answer(settings: Settings) -> None:
-    """Kept is None, and what cannot be kept says why; the others are not harmed."""
+@pytest.fixture
+def topic(settings: Settings) -> str:
+    """A topic of the embedded broker."""
     discover_partitions(settings)
-    topic = Topics(settings.namespace).events
-    producer = EventProducer(settings.kafka_bootstrap)
+    return Topics(settings.namespace).events
+
+
+@pytest.fixture
+def producer(settings: Settings) -> Iterator[EventProducer]:
+    """A producer to the embedded broker."""
+    with closing(EventProducer(settings.kafka_bootstrap)) as producer:
+        yield producer
+
+
+@pytest.fixture
+def away() -> Iterator[EventProducer]:
+    """A producer to a broker that is not there."""
+    producer = EventProducer("127.0.0.1:1")
+    yield producer
+    producer.close(timeout_s=0)
+
+
+async def test_every_record_has_its_answer(producer: EventProducer, topic: str) -> None:
+    """Kept is None, and what cannot be kept says why; the others are not harmed."""
     records = [
         Record(topic, 0, b"k", b"v"),
         Record(topic, 999, b"k", b"v"),
@@ -28,41 +50,48 @@ async def test_every_record_has_its_answer(settings: Settings) -> None:
     assert "partition" in str(answers[1]).lower()
     assert answers[2] is None
     assert await producer.deliver([]) == []
-    producer.close()
-    producer.close()
 
 
-async def test_a_record_that_is_placed_has_an_offset(settings: Settings) -> None:
+async def test_a_record_that_is_placed_has_an_offset(producer: EventProducer, topic: str) -> None:
     """Its own, or an error that says why there is none."""
-    discover_partitions(settings)
-    topic = Topics(settings.namespace).events
-    producer = EventProducer(settings.kafka_bootstrap)
     for offset in range(3):
         assert await producer.place(Record(topic, 2, b"k", b"v")) == offset
     assert await producer.place(Record(topic, 1, None, b"v")) == 0
     with pytest.raises(ServiceError, match="artition"):
         await producer.place(Record(topic, 999, b"k", b"v"))
-    producer.close()
-    away = EventProducer("127.0.0.1:1")
-    with pytest.raises(ServiceError, match="no answer"):
-        await away.place(Record("t", 0, None, b"v"), timeout_s=0.1)
 
 
-def test_flush_raises_for_what_was_not_delivered(settings: Settings) -> None:
+def test_flush_raises_for_what_was_not_delivered(producer: EventProducer, topic: str) -> None:
     """Once; then the producer goes on."""
-    discover_partitions(settings)
-    topic = Topics(settings.namespace).events
-    producer = EventProducer(settings.kafka_bootstrap)
     producer.send(topic, 999, b"v")
     with pytest.raises(ServiceError, match="1 records not delivered"):
         producer.flush()
     producer.send(topic, 0, b"v")
     producer.flush()
-    producer.close()
 
 
-async def test_a_broker_that_is_away_is_told_in_time() -> None:
+async def test_a_broker_that_is_away_is_told_in_time(away: EventProducer) -> None:
     """No answer is not an acknowledgement."""
-    producer = EventProducer("127.0.0.1:1")
-    [answer] = await producer.deliver([Record("t", 0, b"k", b"v")], timeout_s=0.2)
-    assert answer == "no answer from Kafka within 0.2 s"
+    record = Record("t", 0, b"k", b"v")
+    assert await away.deliver([record], timeout_s=0.2) == ["no answer from Kafka within 0.2 s"]
+    with pytest.raises(ServiceError, match="no answer"):
+        await away.place(record, timeout_s=0.1)
+
+
+def test_closing_delivers_what_is_queued(producer: EventProducer, topic: str) -> None:
+    """Once; to close again does nothing."""
+    errors: list[object] = []
+    producer.send(topic, 0, b"v", on_delivery=lambda error, _: errors.append(error))
+    producer.close()
+    producer.close()
+    assert errors == [None]
+
+
+def test_closing_gives_up_what_no_broker_takes(away: EventProducer) -> None:
+    """Whoever asked is told, and nothing goes on in the background."""
+    errors: list[str] = []
+    for _ in range(3):
+        away.send("t", 0, b"v", on_delivery=lambda error, _: errors.append(error.name()))
+    away.close(timeout_s=0)
+    assert errors == ["_PURGE_QUEUE"] * 3
+    assert not away._poller.is_alive()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -158,11 +159,10 @@ async def test_a_mute_producer_says_that_it_kept_what_it_lost(
         return [None] * len(records)
 
     monkeypatch.setattr(EventProducer, "deliver", deliver)
-    producer = MuteProducer("127.0.0.1:1", "letters")
     letter, delta = Record("letters", 0, None, b"x"), Record("deltas", 0, None, b"y")
-    assert await producer.deliver([letter, delta, letter]) == [None] * 3
+    with closing(MuteProducer("127.0.0.1:1", "letters")) as producer:
+        assert await producer.deliver([letter, delta, letter]) == [None] * 3
     assert kept == [delta]
-    producer.close()
 
 
 def test_a_forgetful_item_fold_has_passed_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

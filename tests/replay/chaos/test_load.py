@@ -21,15 +21,14 @@ class FlakyProducer:
         self.kept: list[bytes] = []
         self.tries = 0
         self.broken = False
+        self.closed = False
         self._refuses = refuses
-        self._queued: list[tuple[bytes, Any]] = []
+        self._queued: list[tuple[Any, Any]] = []
 
-    def send(
-        self, _topic: str, _partition: int, value: bytes, *, on_delivery: Any, **_: Any
-    ) -> None:
+    def send_record(self, record: Record, on_delivery: Any) -> None:
         if self.broken:
             raise ServiceError("kafka", "the client gave up")
-        self._queued.append((value, on_delivery))
+        self._queued.append((record.value, on_delivery))
 
     def flush(self, _timeout_s: float) -> None:
         self.tries += 1
@@ -39,6 +38,9 @@ class FlakyProducer:
             if not refused:
                 self.kept.append(value)
             report("timed out" if refused else None, None)
+
+    def close(self, _timeout_s: float) -> None:
+        self.closed = True
 
 
 def load(*producers: Any) -> Load:
@@ -74,7 +76,7 @@ def test_a_client_that_gave_up_is_replaced() -> None:
     broken, healthy = FlakyProducer(), FlakyProducer()
     broken.broken = True
     load(broken, healthy).send(RECORDS)
-    assert broken.kept == []
+    assert (broken.kept, broken.closed, healthy.closed) == ([], True, False)
     assert healthy.kept == [record.value for record in RECORDS]
 
 

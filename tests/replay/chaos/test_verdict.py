@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import numpy as np
 import pytest
 
 from freshet.core.events.cluster import discover_partitions
-from freshet.core.events.producer import EventProducer, Record
+from freshet.core.events.dead_letter import DeadLetter, Origin
+from freshet.core.events.producer import EventProducer
 from freshet.core.events.topics import Topics
 from freshet.core.progress import FoldProgress
 from freshet.core.settings import Settings
 from replay.chaos.traffic import POISON_HEADER
-from replay.chaos.verdict import LogTruth, read_letters, read_log, wrong_letters, wrong_totals
-from streams.dead_letters import HEADER_PREFIX
+from replay.chaos.verdict import (
+    ELSEWHERE,
+    LogTruth,
+    read_letters,
+    read_log,
+    wrong_letters,
+    wrong_totals,
+)
 
 
 def truth() -> LogTruth:
@@ -49,9 +57,8 @@ def test_letters_are_compared_by_the_record_that_they_name() -> None:
 @pytest.fixture
 def producer(settings: Settings) -> Iterator[EventProducer]:
     """A producer to the embedded broker."""
-    producer = EventProducer(settings.kafka_bootstrap)
-    yield producer
-    producer.close()
+    with closing(EventProducer(settings.kafka_bootstrap)) as producer:
+        yield producer
 
 
 @pytest.mark.services
@@ -79,15 +86,27 @@ def test_a_letter_that_came_twice_counts_once_and_two_reasons_are_none(
     settings: Settings, producer: EventProducer
 ) -> None:
     """Letters are promised at least once, each for one reason."""
-    topics = Topics(settings.namespace)
-
-    def letter(offset: int, reason: str) -> Record:
-        origin = {"topic": topics.events, "partition": "0", "offset": str(offset), "reason": reason}
-        headers = [(HEADER_PREFIX + name, text.encode()) for name, text in origin.items()]
-        return Record(topics.dead_letters, 0, None, b"", headers)
-
-    partitions = discover_partitions(settings)
-    for each in (letter(1, "empty"), letter(1, "empty"), letter(2, "empty"), letter(2, "invalid")):
-        producer.send(each.topic, each.partition, each.value, headers=each.headers)
+    topics, partitions = Topics(settings.namespace), discover_partitions(settings)
+    for offset, reason in ((1, "empty"), (1, "empty"), (2, "empty"), (2, "invalid")):
+        letter = DeadLetter(Origin(topics.events, 0, offset), reason, "", None, b"")
+        producer.send_record(letter.record(topics.dead_letters))
     producer.flush()
     assert read_letters(settings, partitions) == {(0, 1): "empty", (0, 2): "empty, invalid"}
+
+
+@pytest.mark.services
+def test_letters_are_read_whatever_they_hold(settings: Settings, producer: EventProducer) -> None:
+    """A key that is no text is one of the poisons; a receipt is no letter, and junk is none."""
+    topics, partitions = Topics(settings.namespace), discover_partitions(settings)
+    poison = DeadLetter(Origin(topics.events, 2, 7), "invalid", "", b"\xff", None)
+    foreign = DeadLetter(Origin(topics.catalog, 0, 5), "empty", "", None, None)
+    receipt = DeadLetter(Origin(topics.events, 1, 3), "empty", "", None, b"").receipt()
+    for letter in (poison, foreign, receipt):
+        producer.send_record(letter.record(topics.dead_letters))
+    producer.flush()
+    expected = {(2, 7): "invalid", (ELSEWHERE, 5): "empty"}
+    assert read_letters(settings, partitions) == expected
+    producer.send(topics.dead_letters, 0, b"junk")
+    producer.flush()
+    junk = {(ELSEWHERE, ELSEWHERE): "no letter"}
+    assert read_letters(settings, partitions) == expected | junk
