@@ -20,6 +20,7 @@ define install
 	test -x $(BIN)/pip || "$(PYTHON)" -m venv --clear $(VENV)
 	touch $(VENV)/started
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	$(BIN)/python -c 'import streams.worker' # compiles the folds, once
 endef
 
 help: ## Print this list

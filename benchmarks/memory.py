@@ -33,14 +33,16 @@ from freshet.core.state.records import (
     EMBEDDING_DIM,
     ITEM_DTYPE,
     USER_DTYPE,
-    pack_items,
-    pack_users,
+    unpack_items,
 )
 from freshet.embedded.redis import RedisServer
 from streams.deltas import ACTIVITY_DTYPE, COVISIT_ROW_DTYPE
 from streams.item_fold import fold_covisits, fold_items
+from streams.item_vectors import VectorTable, vector_table
+from streams.packed import Packed
 from streams.store import NO_POSITION, Changes, Move, RedisStore, Write, connect
-from streams.user_fold import UserEvents, UserFoldOptions, fold_users
+from streams.user_fold import EVENT_DTYPE, fold_users, rules
+from streams.user_packing import pack_users
 
 PARTITIONS = 8
 CHUNK = 2_000  # users or items that are folded and written together
@@ -70,7 +72,7 @@ class Fill:
         self.nexts[position_key] = max(expected, 0) + events
         for each in changes:
             word = each.key.rpartition(":")[2]
-            self.value_bytes[word] = self.value_bytes.get(word, 0) + sum(map(len, each.values))
+            self.value_bytes[word] = self.value_bytes.get(word, 0) + len(each.values.joined)
         move = Move(position_key, "unused", expected, {"next": self.nexts[position_key]})
         await self.store.apply([Write(move, changes, {})])
 
@@ -198,18 +200,16 @@ def _fold_users(
     """Return new records after so many events each."""
     n = users * events
     gaps_s = rng.exponential(MEAN_GAP_S, (users, events)).cumsum(axis=1)
-    settings = Settings()
-    columns = UserEvents(
-        user=np.repeat(np.arange(users), events),
-        source=np.zeros(n, np.int64),
-        offset=np.arange(n),
-        ts_ms=(START_TS_MS + gaps_s.ravel() * 1000).astype(np.int64),
-        type=_types(rng, n, shares),
-        item=_hashes_of_items()[rng.integers(0, ITEMS, n)],
-        event=rng.integers(0, 1 << EVENT_HASH_BITS, n, dtype=np.uint64),
-    )
-    options = UserFoldOptions(settings.covisit_distance, settings.session_half_life_s)
-    return fold_users(np.zeros(users, USER_DTYPE), columns, _vectors, 1, options).users
+    made = np.zeros(n, EVENT_DTYPE)
+    made["user"] = np.repeat(np.arange(users), events)
+    made["offset"] = np.arange(n)
+    made["ts_ms"] = made["log_ts_ms"] = (START_TS_MS + gaps_s.ravel() * 1000).astype(np.int64)
+    made["type"] = _types(rng, n, shares)
+    made["item"] = _hashes_of_items()[rng.integers(0, ITEMS, n)]
+    made["event"] = rng.integers(0, 1 << EVENT_HASH_BITS, n, dtype=np.uint64)
+    records = np.zeros(users, USER_DTYPE)
+    fold_users(records, made, np.zeros(1, np.int64), _vectors(), rules(Settings()))
+    return records
 
 
 def _types(rng: np.random.Generator, n: int, shares: dict[str, float]) -> NDArray[np.uint8]:
@@ -217,11 +217,13 @@ def _types(rng: np.random.Generator, n: int, shares: dict[str, float]) -> NDArra
     return rng.choice(codes, size=n, p=list(shares.values()))
 
 
-def _vectors(hashes: NDArray[np.uint32]) -> NDArray[np.float32]:
-    """Return made-up unit vectors of items, (n, d)."""
-    angles = hashes[:, None].astype(np.float32) * np.arange(1, EMBEDDING_DIM + 1, dtype=np.float32)
-    vectors = np.sin(angles + 1)  # of no hash is it all zero
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+@cache
+def _vectors() -> VectorTable:
+    """Return made-up unit vectors of the items."""
+    hashes = np.unique(_hashes_of_items())
+    vectors = np.random.default_rng(0).normal(size=(len(hashes), EMBEDDING_DIM))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vector_table(1, hashes, vectors.astype(np.float32))
 
 
 def _item_records(
@@ -233,9 +235,9 @@ def _item_records(
     activity["ts_ms"] = START_TS_MS + rng.integers(0, 14 * 86_400_000, n)
     activity["type"] = _types(rng, n, TYPE_SHARES)
     activity["segment"] = rng.integers(0, 4, n)
-    empty = np.zeros(len(ids), ITEM_DTYPE)
-    items = fold_items(empty, np.repeat(np.arange(len(ids)), events), activity)
-    return Changes(keys.items(partition), ids, pack_items(items))
+    items = unpack_items([None] * len(ids))
+    fold_items(items, np.repeat(np.arange(len(ids)), events), activity)
+    return Changes(keys.items(partition), ids, Packed(items.tobytes(), [items.itemsize] * len(ids)))
 
 
 def _item_transitions(
@@ -252,7 +254,7 @@ def _item_transitions(
     rows["distance"] = rng.integers(1, settings.covisit_distance + 1, len(owner))
     samples = fold_covisits([b""] * len(ids), owner, rows, settings.covisit_half_life_s)
     names = [str(value) for value in item_hashes(ids).tolist()]
-    return Changes(keys.covisits(partition), names, samples)
+    return Changes(keys.covisits(partition), names, Packed.of(samples))
 
 
 @cache

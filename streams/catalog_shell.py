@@ -11,6 +11,7 @@ from freshet.core.events.partition import partition_of
 from freshet.core.events.producer import Record
 from freshet.core.metrics import APPLY_DURATION, EVENTS_APPLIED
 from streams.fold_shell import FoldShell
+from streams.packed import Packed
 from streams.partition_events import WRONG_PARTITION
 from streams.record_batch import RecordBatch
 from streams.store import Changes, Move, Position, Write
@@ -75,7 +76,7 @@ class CatalogShell(FoldShell[FoldedCatalog, tuple[()]]):
         keys = self.context.keys
         put = {item_id: value for item_id, value in entries.items() if value is not None}
         gone = [item_id for item_id, value in entries.items() if value is None]
-        changes = Changes(keys.catalog(partition), list(put), list(put.values()), gone)
+        changes = Changes(keys.catalog(partition), list(put), Packed.of(list(put.values())), gone)
         move = Move(self.position_key(partition), keys.item_changes(partition), expected, position)
         return Write(move, [changes], {"catalog": list(entries)})
 

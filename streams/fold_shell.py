@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -27,15 +27,16 @@ from freshet.core.metrics import (
 from freshet.core.settings import Settings
 from freshet.core.state.keys import Keys
 from streams.dead_letters import dead_letter
-from streams.partition_state import Cache, PartitionState
+from streams.partition_state import PartitionState
 from streams.record_batch import RecordBatch
 from streams.store import NO_POSITION, Store
 
 log = logging.getLogger(__name__)
 
 Folded = TypeVar("Folded")
+Cache = TypeVar("Cache", bound=Sized)
 
-MOST_CACHED = 200_000  # records of a fold in memory; beyond it, a partition starts anew
+MOST_CACHED = 200_000  # records of a fold in memory; beyond it, the cache starts anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +66,17 @@ class FoldShell(ABC, Generic[Folded, Cache]):
     `start` is called when a partition is assigned, `apply` with each round, in order. In memory
     the position moves when a round is folded, in Redis when it is written; if that fails, the
     worker ends, and nobody saw the difference.
+
+    One cache serves all partitions, so that a round looks its records up in one go. It holds what
+    Redis holds: this worker is the only writer, and whatever casts doubt on that ends the worker.
     """
 
     name: str
 
     def __init__(self, context: FoldContext) -> None:
         self.context = context
-        self._states: dict[int, PartitionState[Cache]] = {}
+        self._states: dict[int, PartitionState] = {}
+        self._cache = self._new_cache()
         self._folding = asyncio.Lock()  # asyncio's locks are fair: rounds keep their order
         self._writing = asyncio.Lock()
         # Found once: looking a label up costs more than counting.
@@ -94,7 +99,7 @@ class FoldShell(ABC, Generic[Folded, Cache]):
 
     @abstractmethod
     def _new_cache(self) -> Cache:
-        """Return an empty cache of records of a partition."""
+        """Return an empty cache of records."""
 
     async def _load(self, partition: int) -> None:
         """Load what is held whole of a partition that was assigned; nothing, unless told."""
@@ -120,7 +125,8 @@ class FoldShell(ABC, Generic[Folded, Cache]):
         async with self._folding, self._writing:
             position = await self.context.store.position(self.position_key(partition))
             name = f"{self.topic}-{partition}"
-            state = PartitionState(name, position, self._new_cache(), earliest)
+            state = PartitionState(name, position, earliest)
+            self._cache = self._new_cache()  # of the partition, others may have written since
             await self._load(partition)
             self._states[partition] = state
             if state.next == NO_POSITION:
@@ -148,7 +154,7 @@ class FoldShell(ABC, Generic[Folded, Cache]):
                 worker must end: nothing may be acknowledged.
         """
         async with self._folding:
-            await self._trim(batches)
+            await self._trim()
             rest = [found for batch in batches if (found := self._unapplied(batch)) is not None]
             if not rest:
                 return
@@ -164,15 +170,11 @@ class FoldShell(ABC, Generic[Folded, Cache]):
         for batch in rest:
             self._observe(batch)
 
-    async def _trim(self, batches: Sequence[RecordBatch]) -> None:
-        """Empty the caches that have grown too large."""
-        most = MOST_CACHED // self.context.partitions
-        states = [self._states[batch.partition] for batch in batches]
-        full = [state for state in states if len(state.cache) > most]
-        if full:
+    async def _trim(self) -> None:
+        """Empty the cache when it has grown too large."""
+        if len(self._cache) > MOST_CACHED:
             async with self._writing:  # what a round left there must be in Redis to be read again
-                for state in full:
-                    state.cache = self._new_cache()
+                self._cache = self._new_cache()
 
     def _unapplied(self, batch: RecordBatch) -> RecordBatch | None:
         rest = self._states[batch.partition].unapplied(batch)

@@ -13,44 +13,84 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.events.schema import CLICK, IMPRESSION, TREND_WEIGHT
+from freshet.core.compiled import compiled, rows_of
+from freshet.core.events.schema import CLICK, EVENT_TYPES, IMPRESSION, TREND_WEIGHT
 from freshet.core.state.records import (
     COVISIT_CAPACITY,
     COVISIT_DTYPE,
+    ITEM_DTYPE,
     TREND_HALF_LIVES_S,
     Records,
 )
 from online_models.maths.covisitation import keep_largest, priorities
-from online_models.maths.trending import add_events
+from online_models.maths.trending import bucket_widths_ms
+from streams.deltas import ACTIVITY_DTYPE
 
 _ROW_BYTES = COVISIT_DTYPE.itemsize
 
 
-def fold_items(items: Records, item: NDArray[np.int64], activity: NDArray[Any]) -> Records:
-    """Count activity into the records of its items.
+RULES_DTYPE = np.dtype(
+    [
+        ("bucket_ms", "<i8", (len(TREND_HALF_LIVES_S),)),  # width of a bucket in each ring
+        ("trend_weight", "<u4", (len(EVENT_TYPES),)),
+        ("impression", "<i8"),
+        ("click", "<i8"),
+    ],
+    align=True,
+)
+"""All constants of the fold: its compiled loops read none of another module."""
+
+
+def _rules() -> NDArray[Any]:
+    made = np.zeros(1, RULES_DTYPE)
+    made["bucket_ms"] = bucket_widths_ms(TREND_HALF_LIVES_S)
+    made["trend_weight"] = TREND_WEIGHT
+    made["impression"], made["click"] = IMPRESSION, CLICK
+    return made
+
+
+_RULES = _rules()
+
+
+def fold_items(items: Records, item: NDArray[np.int64], activity: NDArray[Any]) -> None:
+    """Count activity into the records of its items, where these stand.
 
     Args:
-        items: (n,) of `ITEM_DTYPE`; left as they are.
+        items: (n,) of `ITEM_DTYPE`, changed.
         item: (a,) row of each activity's item.
         activity: (a,) of `ACTIVITY_DTYPE`.
-
-    Returns:
-        (n,) of `ITEM_DTYPE`.
     """
-    items = items.copy()
-    kind, ts_ms = activity["type"], activity["ts_ms"]
-    np.add.at(items["type_counts"], (item, kind), 1)
-    items["trend"], items["last_ts_ms"] = add_events(
-        items["trend"], items["last_ts_ms"], item, ts_ms, TREND_WEIGHT[kind], TREND_HALF_LIVES_S
-    )
-    never = np.iinfo(np.int64).max
-    first = np.where(items["first_ts_ms"] == 0, never, items["first_ts_ms"])
-    np.minimum.at(first, item, ts_ms)
-    items["first_ts_ms"] = np.where(first == never, 0, first)
-    for field, code in (("impressions", IMPRESSION), ("clicks", CLICK)):
-        rows = kind == code
-        np.add.at(items[field], (item[rows], activity["segment"][rows]), 1)
-    return items
+    _count(items, item, activity, _RULES)
+
+
+@compiled(
+    rows_of(ITEM_DTYPE), rows_of("i8"), rows_of(ACTIVITY_DTYPE, writable=False),
+    rows_of(RULES_DTYPE),
+)  # fmt: skip
+def _count(items: Any, item: NDArray[np.int64], activity: Any, rules: Any) -> None:
+    """Count activity row by row; the rings as in `online_models/maths/trending.py`."""
+    rule = rules[0]
+    for at in range(len(activity)):
+        row = activity[at]
+        record = items[item[at]]
+        ts_ms = row.ts_ms
+        record.type_counts[row.type] += 1
+        if record.first_ts_ms == 0 or ts_ms < record.first_ts_ms:
+            record.first_ts_ms = ts_ms
+        if row.type == rule.impression:
+            record.impressions[row.segment] += 1
+        elif row.type == rule.click:
+            record.clicks[row.segment] += 1
+        weight = rule.trend_weight[row.type]
+        for level in range(len(rule.bucket_ms)):
+            buckets = len(record.trend[level])
+            bucket = ts_ms // rule.bucket_ms[level]
+            head = record.last_ts_ms // rule.bucket_ms[level]
+            for emptied in range(max(head + 1, bucket - buckets + 1), bucket + 1):
+                record.trend[level, emptied % buckets] = 0
+            if bucket > head - buckets:
+                record.trend[level, bucket % buckets] += weight
+        record.last_ts_ms = max(record.last_ts_ms, ts_ms)
 
 
 def fold_covisits(

@@ -13,7 +13,13 @@ MOST_NAMES = 1_000_000  # then it starts anew: names are free, and anyone may se
 
 
 class ItemNames:
-    """Numbers for item ids, so that a name is hashed once and not at every event."""
+    """Numbers for item ids, so that a name is hashed once and not at every event.
+
+    Attributes:
+        names: (n,) by number.
+        places: (n or more,) int64, -1 each: room for whoever has to count or place items; it is
+            -1 again when that is done.
+    """
 
     def __init__(self) -> None:
         self._forget()
@@ -37,6 +43,7 @@ class ItemNames:
         self.names: list[str] = []
         self._numbers: dict[str, int] = {}
         self._hashes = np.zeros(256, np.uint32)
+        self.places = np.full(256, -1, np.int64)
 
     def _add(self, item_ids: list[str]) -> None:
         start, end = len(self.names), len(self.names) + len(item_ids)
@@ -44,6 +51,7 @@ class ItemNames:
             grown = np.zeros(max(end, 2 * len(self._hashes)), np.uint32)
             grown[:start] = self._hashes[:start]
             self._hashes = grown
+            self.places = np.full(len(grown), -1, np.int64)
         self._hashes[start:end] = item_hashes(item_ids)
         self._numbers.update(zip(item_ids, range(start, end), strict=True))
         self.names.extend(item_ids)

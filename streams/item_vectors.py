@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,57 +20,46 @@ log = logging.getLogger(__name__)
 POLL_S = 1.0
 
 
-class NoVectors:
-    """Stands in until a first bundle is published: no item has a vector."""
+class VectorTable(NamedTuple):
+    """The item vectors of one bundle, and where to find them.
 
-    tag = 0
+    Hashes are found by their first bits, since murmur2 spreads them evenly: hash h stands at or
+    behind row `starts[h >> shift]`.
 
-    def lookup(self, hashes: NDArray[np.uint32]) -> NDArray[np.float32]:
-        """Return zeros, (n, EMBEDDING_DIM)."""
-        return np.zeros((len(hashes), EMBEDDING_DIM), np.float32)
-
-
-class HashRows:
-    """Finds hashes in a sorted array by their first bits, several times quicker than bisection.
-
-    Args:
-        hashes: (n,) uint32, ascending and spread evenly, as murmur2 makes them.
+    Attributes:
+        tag: of the bundle, 0 for none.
+        hashes: (n,) uint32, ascending.
+        starts: (buckets,) int64.
+        shift: leaves of a hash what numbers its bucket.
+        vectors: (n, EMBEDDING_DIM) float32.
     """
 
-    def __init__(self, hashes: NDArray[np.uint32]) -> None:
-        bits = max(len(hashes).bit_length() + 1, 1)  # two buckets or more for each hash
-        self._shift = np.uint32(32 - bits)
-        firsts = np.arange(1 << bits, dtype=np.uint64) << np.uint64(self._shift)
-        self._starts = np.searchsorted(hashes, firsts)
-        self._most = int(np.diff(self._starts, append=len(hashes)).max(initial=0))
-        self._hashes = np.r_[hashes, hashes[-1:]]  # one more to look at behind the last
-
-    def find(self, asked: NDArray[np.uint32]) -> NDArray[np.int64]:
-        """Return the (m,) rows of the asked hashes, n where there is none."""
-        unknown = max(len(self._hashes) - 1, 0)
-        rows: NDArray[np.int64] = self._starts[asked >> self._shift]
-        if not unknown:
-            return rows
-        left = np.flatnonzero(self._hashes[rows] != asked)
-        for _ in range(1, self._most):
-            rows[left] = np.minimum(rows[left] + 1, unknown)
-            left = left[self._hashes[rows[left]] != asked[left]]
-        rows[left] = unknown
-        return rows
+    tag: int
+    hashes: NDArray[np.uint32]
+    starts: NDArray[np.int64]
+    shift: int
+    vectors: NDArray[np.float32]
 
 
-class BundleVectors:
-    """Vectors of one bundle; an item that it does not know has a zero vector."""
+def vector_table(tag: int, hashes: NDArray[np.uint32], vectors: NDArray[np.float32]) -> VectorTable:
+    """Return the table of some vectors.
 
-    def __init__(self, vectors: ItemVectors) -> None:
-        self.tag = vectors.tag
-        self._rows = HashRows(vectors.hashes)
-        nothing = np.zeros((1, EMBEDDING_DIM), np.float32)
-        self._vectors = np.concatenate([vectors.vectors, nothing])  # the last row is of the unknown
+    Args:
+        tag: of their bundle.
+        hashes: (n,) uint32, ascending.
+        vectors: (n, EMBEDDING_DIM) float32.
+    """
+    bits = max(len(hashes).bit_length() + 1, 1)  # two buckets or more for each hash
+    shift = 32 - bits
+    firsts = np.arange(1 << bits, dtype=np.uint64) << np.uint64(shift)
+    starts = np.searchsorted(hashes, firsts).astype(np.int64)
+    return VectorTable(
+        tag, np.ascontiguousarray(hashes), starts, shift, np.ascontiguousarray(vectors)
+    )
 
-    def lookup(self, hashes: NDArray[np.uint32]) -> NDArray[np.float32]:
-        """Return the vectors of items, (n, EMBEDDING_DIM)."""
-        return np.take(self._vectors, self._rows.find(hashes), axis=0)
+
+NO_VECTORS = vector_table(0, np.empty(0, np.uint32), np.empty((0, EMBEDDING_DIM), np.float32))
+"""Stands in until a first bundle is published: no item has a vector."""
 
 
 class LiveVectors:
@@ -78,7 +68,7 @@ class LiveVectors:
     def __init__(self, models_dir: Path) -> None:
         self._registry = Registry(models_dir)
         self._version: str | None = None
-        self.current: NoVectors | BundleVectors = NoVectors()
+        self.current = NO_VECTORS
 
     def refresh(self) -> None:
         """Load the current bundle's vectors when it is another one than before."""
@@ -87,7 +77,8 @@ class LiveVectors:
             return
         self._version = version  # also when it fails: a broken bundle is reported once
         try:
-            self.current = BundleVectors(ItemVectors.load(self._registry.path(version)))
+            found = ItemVectors.load(self._registry.path(version))
+            self.current = vector_table(found.tag, found.hashes, found.vectors)
         except (BundleError, OSError, ValueError) as error:
             log.error("vectors of bundle %s refused, the old ones stay: %s", version, error)
             return

@@ -1,29 +1,20 @@
-"""What a worker holds in memory of one partition: its position, and a cache of its records."""
+"""What a worker holds in memory of one partition: its position."""
 
 from __future__ import annotations
 
-from collections.abc import Sized
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 from freshet.core.errors import PositionError
 from streams.record_batch import RecordBatch
 from streams.store import NO_POSITION, Position
 
-Cache = TypeVar("Cache", bound=Sized)
-
 
 @dataclass(slots=True)
-class PartitionState(Generic[Cache]):
-    """Position and cached records of one partition.
-
-    The cache holds what Redis holds: this worker is the only writer, and whatever casts doubt on
-    that ends the worker.
-    """
+class PartitionState:
+    """The position of one partition, and where its log began."""
 
     name: str
     position: Position
-    cache: Cache
     log_start: int = 0  # when the partition was assigned; the log may have dropped what was next
 
     @property

@@ -1,8 +1,7 @@
 """Records of one partition that a worker has met, in one array, found by name.
 
-What Redis holds of them, record for record: this worker is the only writer of the partition. A fold
-takes its records out with one index and puts them back with another, instead of unpacking and
-packing each.
+What Redis holds of them, record for record: this worker is the only writer of the partition. The
+folds change them where they stand.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.state.records import Records
+from streams.packed import Packed
 
 UNKNOWN = -1
 _FIRST_CAPACITY = 256
@@ -22,15 +22,15 @@ _FIRST_CAPACITY = 256
 class RecordTable:
     """Records by name; rows are never moved, so a row stays valid until the table is dropped.
 
-    Args:
-        dtype: of the records.
+    Attributes:
+        names: (n,) of the rows.
+        records: (n or more,) of the table's dtype; another array when the table has grown.
     """
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.names: list[str] = []
+        self.records: Records = np.zeros(_FIRST_CAPACITY, dtype)
         self._rows: dict[str, int] = {}
-        self._dtype = dtype
-        self._records = np.zeros(_FIRST_CAPACITY, _bytes_of(dtype))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -52,11 +52,11 @@ class RecordTable:
             records: (n,) of the table's dtype.
         """
         start, end = len(self.names), len(self.names) + len(names)
-        if end > len(self._records):
-            grown = np.zeros(max(end, 2 * len(self._records)), self._records.dtype)
-            grown[:start] = self._records[:start]
-            self._records = grown
-        self._records[start:end] = records.view(self._records.dtype)
+        if end > len(self.records):
+            grown = np.zeros(max(end, 2 * len(self.records)), self.records.dtype)
+            _as_bytes(grown)[:start] = _as_bytes(self.records)[:start]
+            self.records = grown
+        _as_bytes(self.records)[start:end] = _as_bytes(records)
         self._rows.update(zip(names, range(start, end), strict=True))
         self.names.extend(names)
 
@@ -65,26 +65,17 @@ class RecordTable:
         for name in names:
             self._rows.pop(name, None)
 
-    def take(self, rows: NDArray[np.int64]) -> Records:
-        """Return copies of the records at `rows`, (n,)."""
-        return self._records[rows].view(self._dtype)
-
-    def put(self, rows: NDArray[np.int64], records: Records) -> None:
-        """Replace the records at distinct `rows`."""
-        self._records[rows] = records.view(self._records.dtype)
-
     def names_of(self, rows: NDArray[np.int64]) -> list[str]:
         """Return the names of `rows`, (n,)."""
         names = self.names
         return [names[row] for row in rows.tolist()]
 
+    def packed(self, rows: NDArray[np.int64]) -> Packed:
+        """Return the records at `rows` as they are in memory."""
+        chosen = _as_bytes(self.records)[rows].tobytes()
+        return Packed(chosen, [self.records.itemsize] * len(rows))
 
-def joined(parts: Sequence[Records]) -> Records:
-    """Return the records of some arrays in one; there is at least one, all of one dtype."""
-    whole = _bytes_of(parts[0].dtype)
-    return np.concatenate([part.view(whole) for part in parts]).view(parts[0].dtype)
 
-
-def _bytes_of(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return a dtype of the same size without fields: numpy copies field by field otherwise."""
-    return np.dtype((np.void, dtype.itemsize))
+def _as_bytes(records: Records) -> Records:
+    """Return records as structures without fields: numpy copies field by field otherwise."""
+    return records.view(np.dtype((np.void, records.itemsize)))

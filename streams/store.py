@@ -18,6 +18,7 @@ from redis.exceptions import NoScriptError
 from freshet.core.errors import PositionError, ServiceError
 from freshet.core.state.client import CLIENT_ERRORS, AsyncClient, connect_async, together
 from freshet.core.state.keys import CHANGES_KEPT
+from streams.packed import NOTHING, Packed
 
 NO_POSITION = -1
 _ENCODE = msgspec.msgpack.Encoder().encode
@@ -53,7 +54,7 @@ class Changes:
 
     key: str
     names: Sequence[str] = ()
-    values: Sequence[bytes] = ()
+    values: Packed = NOTHING
     delete: Sequence[str] = ()
 
 
@@ -171,8 +172,8 @@ def _call(write: Write) -> _Call:
         arguments += [
             _ENCODE(changes.delete),
             _ENCODE(changes.names),
-            _ENCODE(list(map(len, changes.values))),
-            b"".join(changes.values),
+            _ENCODE(changes.values.lengths),
+            changes.values.joined,
         ]
     keys = [move.key, move.changes_key, *(changes.key for changes in write.hashes)]
     return _Call(move, keys, arguments)

@@ -1,340 +1,364 @@
-"""The user fold: events into the records of their users. Pure.
+"""The user fold: events into the records of their users.
 
-Law: the result is a function of the users and of the events in their order, and folding a log in
-one batch or in many gives the same bytes. So nothing here depends on a clock, on the size of the
-batch or on who else is in it.
+Law: what becomes of a record is a function of the record and of its events in their order, and
+folding a log in one batch or in many gives the same bytes. So nothing here depends on a clock, on
+the size of the batch or on who else is in it.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.core.compiled import compiled, part, rows_of
 from freshet.core.events.codec import EVENT_HASH_BITS
-from freshet.core.events.schema import INTERACTION, PREFERENCE, VISIT
-from freshet.core.state.records import (
-    HISTORY_LENGTH,
-    RECENT_EVENT_IDS,
-    Records,
-    applied_events,
-    history_codes,
-    interactions,
-    newest_history,
-    segment_of,
+from freshet.core.events.schema import (
+    EVENT_TYPES,
+    INTERACTION,
+    MAX_FUTURE_MS,
+    PREFERENCE,
+    VISIT,
 )
-from online_models.maths.session import SESSION_EVENTS, quantized, session_sum
+from freshet.core.settings import Settings
+from freshet.core.state.records import GAPS_S, SEGMENT_EDGES, USER_DTYPE, Records
+from online_models.maths.session import SESSION_EVENTS
 from streams.deltas import ACTIVITY_DTYPE, COVISIT_ROW_DTYPE
-from streams.event_time import newest_before
+from streams.item_vectors import VectorTable
 
 VISIT_LOOKBACK = 10
 """Most interactions from a visit to the next for the two to make a transition."""
 
-_EMBEDDED_TOGETHER = 512  # users whose vectors, 2.5 kB each, fit into a processor's cache
+EVENT_DTYPE = np.dtype(
+    [
+        ("user", "<i8"),  # row of the user's record
+        ("source", "<i8"),  # partition that holds the event
+        ("offset", "<i8"),
+        ("ts_ms", "<i8"),  # event time as the producer told it
+        ("log_ts_ms", "<i8"),  # when the log took it
+        ("event", "<u8"),  # hash of the event id
+        ("name", "<i8"),  # number of the item's name
+        ("item", "<u4"),  # hash of the item
+        ("type", "u1"),
+    ],
+    align=True,
+)
+"""An event; those of a partition stand together, in the order of their offsets."""
 
-VectorLookup = Callable[[NDArray[np.uint32]], NDArray[np.float32]]
-"""Item hashes (n,) to vectors (n, d), zero where an item has none."""
-
-
-@dataclass(frozen=True, slots=True)
-class UserEvents:
-    """Events as columns, those of a partition in the order of their offsets.
-
-    Attributes:
-        user: (e,) int64 row of the user among the records given to the fold.
-        source: (e,) int64 partition that holds the event.
-        offset: (e,) int64.
-        ts_ms: (e,) int64 event time.
-        type: (e,) uint8 code of the type.
-        item: (e,) uint32 hash of the item.
-        event: (e,) uint64 hash of the event id.
-    """
-
-    user: NDArray[np.int64]
-    source: NDArray[np.int64]
-    offset: NDArray[np.int64]
-    ts_ms: NDArray[np.int64]
-    type: NDArray[np.uint8]
-    item: NDArray[np.uint32]
-    event: NDArray[np.uint64]
-
-    def take(self, rows: NDArray[Any]) -> UserEvents:
-        """Return the events at `rows`, in that order."""
-        return UserEvents(
-            self.user[rows],
-            self.source[rows],
-            self.offset[rows],
-            self.ts_ms[rows],
-            self.type[rows],
-            self.item[rows],
-            self.event[rows],
+TOTALS_DTYPE = np.dtype(
+    [
+        (name, "<i8")
+        for name in (
+            "applied", "duplicates", "clamped", "late", "out_of_order", "erased", "changed",
         )
+    ]
+)  # fmt: skip
+"""How many events of a partition were counted, what was the matter with them, and how many of its
+users changed."""
+
+RULES_DTYPE = np.dtype(
+    [
+        ("late_ms", "<i8"),  # an event so far behind its partition is late
+        ("max_future_ms", "<i8"),  # a clock so far ahead of the log is not believed
+        ("covisit_distance", "<i8"),
+        ("visit_lookback", "<i8"),
+        ("session_events", "<i8"),
+        ("session_half_life_s", "<f8"),
+        ("draw_shift", "<u8"),  # leaves the upper 32 bits of an event's hash
+        ("interaction", "u1", (len(EVENT_TYPES),)),
+        ("visit", "u1", (len(EVENT_TYPES),)),
+        ("preference", "<f4", (len(EVENT_TYPES),)),
+        ("segment_edges", "<u4", SEGMENT_EDGES.shape),
+    ],
+    align=True,
+)
+"""All constants of the fold: its compiled loops read none of another module."""
+
+_CLEAN = 0  # `dirty` of a user
+_COUNTED = 1
+_INTERACTED = 2
 
 
 @dataclass(frozen=True, slots=True)
 class UserFold:
-    """What a batch of events made.
+    """What the events of a round made, besides the records.
 
     Attributes:
-        users: (u,) of `USER_DTYPE`, the new records.
-        accepted: (e,) bool, False for an event that had been counted before or was erased.
-        erased: (e,) bool, events of people who were erased since.
-        activity: (a,) of `ACTIVITY_DTYPE`, one row per accepted event, in order.
-        out_of_order: (a,) bool, accepted events that are older than one of their user before.
-        covisits: (c,) of `COVISIT_ROW_DTYPE`.
+        changed: (u,) rows of the users who are not what they were, partition by partition.
+        accepted: (a,) index of each event that counts: not applied before, and not erased.
+        activity: (a,) of `ACTIVITY_DTYPE`, one row per accepted event.
+        covisits: (c,) of `COVISIT_ROW_DTYPE`, in the order of the events.
+        totals: (partitions,) of `TOTALS_DTYPE`.
+        watermarks_ms: (partitions,) newest time of an accepted event of each.
     """
 
-    users: Records
-    accepted: NDArray[np.bool_]
-    erased: NDArray[np.bool_]
+    changed: NDArray[np.int64]
+    accepted: NDArray[np.int64]
     activity: NDArray[Any]
-    out_of_order: NDArray[np.bool_]
     covisits: NDArray[Any]
+    totals: NDArray[Any]
+    watermarks_ms: NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class UserFoldOptions:
-    """The part of the settings that shapes the user state."""
-
-    covisit_distance: int
-    session_half_life_s: float
+def rules(settings: Settings) -> NDArray[Any]:
+    """Return the constants of the fold, (1,) of `RULES_DTYPE`."""
+    made = np.zeros(1, RULES_DTYPE)
+    values = {
+        "late_ms": 1000 * settings.late_s,
+        "max_future_ms": MAX_FUTURE_MS,
+        "covisit_distance": settings.covisit_distance,
+        "visit_lookback": VISIT_LOOKBACK,
+        "session_events": SESSION_EVENTS,
+        "session_half_life_s": settings.session_half_life_s,
+        "draw_shift": EVENT_HASH_BITS - 32,
+        "interaction": INTERACTION,
+        "visit": VISIT,
+        "preference": PREFERENCE,
+        "segment_edges": SEGMENT_EDGES,
+    }
+    for name, value in values.items():
+        made[name] = value
+    return made
 
 
 def fold_users(
     users: Records,
-    events: UserEvents,
-    vectors: VectorLookup,
-    model_tag: int,
-    options: UserFoldOptions,
+    events: NDArray[Any],
+    watermarks_ms: NDArray[np.int64],
+    vectors: VectorTable,
+    fold_rules: NDArray[Any],
 ) -> UserFold:
-    """Fold events into the records of their users.
+    """Fold events into the records of their users, where these stand.
 
     Args:
-        users: (u,) of `USER_DTYPE`; every one has an event in the batch. Left as they are.
-        events: (e,) events.
-        vectors: finds item vectors of the bundle named by `model_tag`.
-        model_tag: tag of that bundle, 0 when there is none.
-        options: see `UserFoldOptions`.
+        users: (n,) of `USER_DTYPE`, changed.
+        events: (e,) of `EVENT_DTYPE`.
+        watermarks_ms: (partitions,) newest time of an event of each that counted before.
+        vectors: of the items of the bundle in use.
+        fold_rules: see `rules`.
     """
-    users = users.copy()
-    erased = events.ts_ms <= users["erased_ts_ms"][events.user]
-    accepted = _accepted_unless(erased, users, events)
-    kept = events if accepted.all() else events.take(np.flatnonzero(accepted))
-    order = np.argsort(kept.user, kind="stable")
-    by_user = kept.take(order)
-    rank, _ = _ranks(by_user.user, len(users))
-    interacts = INTERACTION[by_user.type]
-    history = by_user.take(np.flatnonzero(interacts))
-    before = interactions(users)
-    earlier = _running_count(interacts, by_user.user, len(users))
-
-    activity = np.empty(len(order), ACTIVITY_DTYPE)
-    activity["source"][order] = by_user.source
-    activity["offset"][order] = by_user.offset
-    activity["ts_ms"][order] = by_user.ts_ms
-    activity["type"][order] = by_user.type
-    activity["segment"][order] = segment_of(before[by_user.user] + earlier)
-    out_of_order = np.empty(len(order), np.bool_)
-    newest_ts_ms = newest_before(by_user.user, by_user.ts_ms, users["last_ts_ms"])
-    out_of_order[order] = by_user.ts_ms < newest_ts_ms
-    covisits = _transitions(users, before, history, options.covisit_distance)
-
-    _remember(users, before, history)
-    _count(users, by_user, rank)
-    _embed(users, history.user, vectors, model_tag, options.session_half_life_s)
-    return UserFold(users, accepted, erased, activity, out_of_order, covisits)
+    most_covisits = len(events) * int(fold_rules["covisit_distance"][0])
+    changed = np.empty(len(events), np.int64)
+    accepted = np.empty(len(events), np.int64)
+    activity = np.empty(len(events), ACTIVITY_DTYPE)
+    covisits = np.empty(most_covisits, COVISIT_ROW_DTYPE)
+    totals = np.zeros(len(watermarks_ms), TOTALS_DTYPE)
+    watermarks_ms = watermarks_ms.copy()
+    n_changed, n_accepted, n_covisits = _fold(
+        users, events, fold_rules, watermarks_ms, changed, accepted, activity, covisits, totals
+    )
+    changed = changed[:n_changed]
+    _embed(users, changed, *vectors, fold_rules, GAPS_S)
+    return UserFold(
+        changed, accepted[:n_accepted], activity[:n_accepted], covisits[:n_covisits], totals,
+        watermarks_ms,
+    )  # fmt: skip
 
 
-def _accepted_unless(
-    erased: NDArray[np.bool_], users: Records, events: UserEvents
-) -> NDArray[np.bool_]:
-    """Return which events were not applied before and are not erased, (e,) bool."""
-    if not erased.any():
-        return accepted_events(users, events)
-    accepted = np.zeros(len(erased), np.bool_)
-    rest = np.flatnonzero(~erased)
-    accepted[rest] = accepted_events(users, events.take(rest))
-    return accepted
+@part
+def _is_known(recent_events: NDArray[np.uint64], event: int) -> bool:
+    """Tell whether an event is among the last that were accepted of its user."""
+    for recent in recent_events:  # noqa: SIM110 - numba knows no generators
+        if recent == event:
+            return True
+    return False
 
 
-def accepted_events(users: Records, events: UserEvents) -> NDArray[np.bool_]:
-    """Return which events were not applied before, (e,) bool.
-
-    An event is a duplicate when its id is among the last `RECENT_EVENT_IDS` accepted of its user.
-    """
-    known = (users["recent_events"][events.user] == events.event[:, None]).any(axis=1)
-    distinct = len(np.unique(events.event)) == len(events.event)
-    accepted = np.ones(len(events.event), np.bool_)
-    if distinct and not known.any():
-        return accepted
-    suspects = set(events.user[known].tolist())
-    if not distinct:
-        _, first, counts = np.unique(events.event, return_index=True, return_counts=True)
-        repeated = np.isin(events.event, events.event[first[counts > 1]])
-        suspects |= set(events.user[repeated].tolist())
-    for user in suspects:
-        rows = np.flatnonzero(events.user == user)
-        accepted[rows] = _accepted_one_by_one(users[user], events.event[rows].tolist())
-    return accepted
+@part
+def _segment(edges: NDArray[np.uint32], interactions: int) -> int:
+    """Return the bandit segment; see `freshet.core.state.records.segment_of`."""
+    segment = 0
+    for edge in edges:
+        segment += interactions >= edge
+    return segment
 
 
-def _accepted_one_by_one(user: np.void, event_hashes: list[int]) -> list[bool]:
-    applied = int(applied_events(user))
-    known = min(applied, RECENT_EVENT_IDS)
-    ring = user["recent_events"]
-    oldest_first = [int(ring[(applied - known + i) % RECENT_EVENT_IDS]) for i in range(known)]
-    recent: deque[int] = deque(oldest_first, maxlen=RECENT_EVENT_IDS)
-    accepted = []
-    for event in event_hashes:
-        accepted.append(event not in recent)
-        if accepted[-1]:
-            recent.append(event)
-    return accepted
-
-
-def _ranks(user: NDArray[np.int64], n_users: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return each row's rank among its user's rows, and the rows per user; sorted by user."""
-    count = np.bincount(user, minlength=n_users).astype(np.int64)
-    first = np.cumsum(count) - count
-    return np.arange(len(user)) - first[user], count
-
-
-def _running_count(
-    flags: NDArray[np.bool_], user: NDArray[np.int64], n_users: int
-) -> NDArray[np.int64]:
-    """Return how many earlier rows of the same user are flagged; rows sorted by user."""
-    flagged = flags.astype(np.int64)
-    total = np.cumsum(flagged) - flagged  # over all users
-    per_user = np.bincount(user, weights=flagged, minlength=n_users).astype(np.int64)
-    return np.asarray(total - (np.cumsum(per_user) - per_user)[user])
-
-
-def _count(users: Records, events: UserEvents, rank: NDArray[np.int64]) -> None:
-    """Count the events and keep their ids; rows sorted by user."""
-    user = events.user
-    count = np.bincount(user, minlength=len(users))
-    newest = rank >= count[user] - RECENT_EVENT_IDS
-    slot = (applied_events(users)[user] + rank) % RECENT_EVENT_IDS
-    users["recent_events"][user[newest], slot[newest]] = events.event[newest]
-    np.add.at(users["type_counts"], (user, events.type), 1)
-    last_ts_ms = users["last_ts_ms"].copy()
-    np.maximum.at(last_ts_ms, user, events.ts_ms)
-    users["last_ts_ms"] = last_ts_ms
-
-
-def _remember(users: Records, before: NDArray[np.int64], history: UserEvents) -> None:
-    """Write the interactions into the history; rows sorted by user, counters not yet moved."""
-    user = history.user
-    rank, count = _ranks(user, len(users))
-    number = before[user] + rank
-    times_s, gaps_s = _history_times(users, number, history)
-    newest = rank >= count[user] - HISTORY_LENGTH
-    row, slot = user[newest], number[newest] % HISTORY_LENGTH
-    users["history"]["item"][row, slot] = history.item[newest]
-    users["history"]["code"][row, slot] = history_codes(history.type, gaps_s)[newest]
-    last = rank == count[user] - 1
-    users["history_ts_s"][user[last]] = times_s[last]
-
-
-def _history_times(
-    users: Records, number: NDArray[np.int64], history: UserEvents
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return each interaction's time and the gap before it, s; rows sorted by user.
-
-    An interaction that comes late stands at the time of the newest before it.
-    """
-    event_s = history.ts_ms // 1000
-    previous_s = newest_before(history.user, event_s, users["history_ts_s"].astype(np.int64))
-    times_s = np.maximum(event_s, previous_s)
-    return times_s, np.where(number == 0, 0, times_s - previous_s)
-
-
-def _embed(
-    users: Records,
-    interacting: NDArray[np.int64],
-    vectors: VectorLookup,
-    model_tag: int,
-    half_life_s: float,
-) -> None:
-    """Write the session embeddings of the newest interactions, in the space of the bundle.
-
-    Only where they differ from the ones that are there: a new interaction, or another bundle.
-    """
-    stale = users["model_tag"] != model_tag
-    stale[interacting] = model_tag != 0
-    chosen = np.flatnonzero(stale)
-    for start in range(0, len(chosen), _EMBEDDED_TOGETHER):
-        block = chosen[start : start + _EMBEDDED_TOGETHER]
-        items, types, ages_s, exist = newest_history(users, block, SESSION_EVENTS)
-        found = vectors(items.ravel()).reshape(len(block), SESSION_EVENTS, -1)  # (u, k, d)
-        weights = np.where(exist, PREFERENCE[types], np.float32(0))
-        users["embedding"][block] = quantized(session_sum(found, weights, ages_s, half_life_s))
-    users["model_tag"][chosen] = model_tag
-
-
-def _transitions(
-    users: Records, before: NDArray[np.int64], history: UserEvents, max_distance: int
-) -> NDArray[Any]:
-    """Return the visits that followed visits; `users` still stand before the batch.
+@part
+def _follow(
+    user: Any, interactions: int, event: Any, ts_ms: int, rule: Any, covisits: Any, n_covisits: int
+) -> int:
+    """Write the visits that this visit follows, the nearest first; return how many rows there are.
 
     A visit to the item of the visit before it counts only when both are of the same type: a click
     after a click is a return, a purchase after a click is the same visit going on.
     """
-    rank, _ = _ranks(history.user, len(users))
-    number = before[history.user] + rank
-    visiting = np.flatnonzero(VISIT[history.type])
-    visits = history.take(visiting)
-    stored = _stored_visits(users, before, np.unique(visits.user), max_distance)
-    user = np.r_[stored.user, visits.user]
-    item = np.r_[stored.item, visits.item]
-    kind = np.r_[stored.type, visits.type]
-    numbers = np.r_[stored.number, number[visiting]]
-    batch_row = np.r_[np.full(len(stored.user), -1), np.arange(len(visits.user))]
-    order = np.argsort(user, kind="stable")  # stored visits come first, oldest first
-    user, item, kind = user[order], item[order], kind[order]
-    numbers, batch_row = numbers[order], batch_row[order]
-    parts = []
-    for distance in range(1, max_distance + 1):
-        now, then = slice(distance, None), slice(None, -distance)
-        pairs = (user[now] == user[then]) & (batch_row[now] >= 0)
-        pairs &= numbers[now] - numbers[then] <= VISIT_LOOKBACK
-        pairs &= (item[now] != item[then]) | (kind[now] == kind[then])
-        at = np.flatnonzero(pairs)
-        rows = batch_row[now][at]
-        part = np.empty(len(at), COVISIT_ROW_DTYPE)
-        part["source"] = visits.source[rows]
-        part["offset"] = visits.offset[rows]
-        part["previous"] = item[then][at]
-        part["next"] = visits.item[rows]
-        part["ts_s"] = visits.ts_ms[rows] // 1000
-        part["draw"] = visits.event[rows] >> np.uint64(EVENT_HASH_BITS - 32)
-        part["distance"] = distance
-        parts.append(part)
-    covisits = np.concatenate(parts)
-    return covisits[np.lexsort((covisits["distance"], covisits["offset"], covisits["source"]))]
+    distance = 0
+    for back in range(1, min(interactions, rule.visit_lookback) + 1):
+        slot = user.history[(interactions - back) % len(user.history)]
+        kind = slot.code >> 12
+        if not rule.visit[kind]:
+            continue
+        distance += 1
+        if slot.item != event.item or kind == event.type:
+            row = covisits[n_covisits]
+            row.source = event.source
+            row.offset = event.offset
+            row.previous = slot.item
+            row.next = event.item
+            row.ts_s = ts_ms // 1000
+            row.draw = event.event >> rule.draw_shift
+            row.distance = distance
+            n_covisits += 1
+        if distance == rule.covisit_distance:
+            break
+    return n_covisits
 
 
-class _Visits(NamedTuple):
-    """Visits of the histories, (v,) each: user row, interaction number, item and type."""
+@part
+def _remember(user: Any, interactions: int, event: Any, ts_ms: int) -> None:
+    """Write an interaction into the history.
 
-    user: NDArray[np.int64]
-    number: NDArray[np.int64]
-    item: NDArray[np.uint32]
-    type: NDArray[np.uint8]
+    One that comes late stands at the time of the newest before it.
+    """
+    ts_s = max(ts_ms // 1000, np.int64(user.history_ts_s))
+    gap_s = ts_s - user.history_ts_s if interactions else 0
+    slot = user.history[interactions % len(user.history)]
+    slot.item = event.item
+    slot.code = event.type << 12 | _gap_code(gap_s)
+    user.history_ts_s = ts_s
 
 
-def _stored_visits(
-    users: Records, before: NDArray[np.int64], chosen: NDArray[np.int64], length: int
-) -> _Visits:
-    """Return the newest visits in the histories of the chosen users, oldest first."""
-    items, types, _, exist = newest_history(users, chosen, VISIT_LOOKBACK)
-    visited = VISIT[types] & exist  # (u, VISIT_LOOKBACK)
-    kept = visited & (np.cumsum(visited, axis=1) <= length)
-    row, column = np.nonzero(kept[:, ::-1])  # reversed: oldest first
-    back = VISIT_LOOKBACK - 1 - column
-    user = chosen[row]
-    return _Visits(user, before[user] - 1 - back, items[row, back], types[row, back])
+@part
+def _gap_code(gap_s: int) -> int:
+    """Return a gap as a floating point number of 8 significant bits; see `GAPS_S`."""
+    exponent = 0
+    while gap_s >> exponent > 0xFF:
+        exponent += 1
+    return (exponent << 7) + (gap_s >> exponent)
+
+
+@compiled(
+    rows_of(USER_DTYPE), rows_of(EVENT_DTYPE), rows_of(RULES_DTYPE), rows_of("i8"),
+    rows_of("i8"), rows_of("i8"), rows_of(ACTIVITY_DTYPE), rows_of(COVISIT_ROW_DTYPE),
+    rows_of(TOTALS_DTYPE),
+)  # fmt: skip
+def _fold(
+    users: Any,
+    events: Any,
+    rules: Any,
+    watermarks_ms: NDArray[np.int64],
+    changed: NDArray[np.int64],
+    accepted: NDArray[np.int64],
+    activity: Any,
+    covisits: Any,
+    totals: Any,
+) -> tuple[int, int, int]:
+    """Fold event by event; return how many users changed, events count, transitions there are."""
+    rule = rules[0]
+    n_changed = 0
+    n_accepted = 0
+    n_covisits = 0
+    for at in range(len(events)):
+        event = events[at]
+        user = users[event.user]
+        total = totals[event.source]
+        ts_ms = event.ts_ms
+        ahead = ts_ms > event.log_ts_ms + rule.max_future_ms
+        if ahead:
+            ts_ms = event.log_ts_ms
+        if ts_ms <= user.erased_ts_ms:
+            total.erased += 1
+            continue
+        if _is_known(user.recent_events, event.event):
+            total.duplicates += 1
+            continue
+        applied = 0
+        interactions = 0
+        for kind in range(len(user.type_counts)):
+            applied += user.type_counts[kind]
+            if rule.interaction[kind]:
+                interactions += user.type_counts[kind]
+
+        row = activity[n_accepted]
+        row.source = event.source
+        row.offset = event.offset
+        row.ts_ms = ts_ms
+        row.type = event.type
+        row.segment = _segment(rule.segment_edges, interactions)
+        accepted[n_accepted] = at
+        n_accepted += 1
+        newest_ms = watermarks_ms[event.source]
+        watermarks_ms[event.source] = max(newest_ms, ts_ms)
+        total.applied += 1
+        total.clamped += ahead
+        total.late += ts_ms < newest_ms - rule.late_ms
+        total.out_of_order += ts_ms < user.last_ts_ms
+
+        if user.dirty == _CLEAN:
+            user.dirty = _COUNTED
+            changed[n_changed] = event.user
+            n_changed += 1
+            total.changed += 1
+        if rule.visit[event.type]:
+            n_covisits = _follow(user, interactions, event, ts_ms, rule, covisits, n_covisits)
+        if rule.interaction[event.type]:
+            _remember(user, interactions, event, ts_ms)
+            user.dirty = _INTERACTED
+        user.recent_events[applied % len(user.recent_events)] = event.event
+        user.type_counts[event.type] += 1
+        user.last_ts_ms = max(user.last_ts_ms, ts_ms)
+    return n_changed, n_accepted, n_covisits
+
+
+@compiled(numba.uint32, rows_of("u4"), rows_of("i8"), numba.int64)
+def row_of(asked: int, hashes: NDArray[np.uint32], starts: NDArray[np.int64], shift: int) -> int:
+    """Return the row of a hash, -1 when it is not there; see `VectorTable`."""
+    row = starts[asked >> shift]
+    while row < len(hashes) and hashes[row] < asked:
+        row += 1
+    return row if row < len(hashes) and hashes[row] == asked else -1
+
+
+@compiled(
+    rows_of(USER_DTYPE), rows_of("i8"), numba.int64, rows_of("u4"), rows_of("i8"), numba.int64,
+    rows_of("f4", dimensions=2), rows_of(RULES_DTYPE), rows_of("i8"),
+)  # fmt: skip
+def _embed(
+    users: Any,
+    changed: NDArray[np.int64],
+    tag: int,
+    hashes: NDArray[np.uint32],
+    starts: NDArray[np.int64],
+    shift: int,
+    vectors: NDArray[np.float32],
+    rules: Any,
+    gaps_s: NDArray[np.int64],
+) -> None:
+    """Write the session embeddings that a new interaction or another bundle has made stale.
+
+    The compiled twin of `session_sum` and `quantized` in `online_models/maths/session.py`.
+    """
+    rule = rules[0]
+    total = np.empty(vectors.shape[1], np.float32)
+    for row in changed:
+        user = users[row]
+        interacted = user.dirty == _INTERACTED
+        user.dirty = _CLEAN
+        if user.model_tag == tag and not (interacted and tag):
+            continue
+        user.model_tag = tag
+        interactions = 0
+        for kind in range(len(user.type_counts)):
+            if rule.interaction[kind]:
+                interactions += user.type_counts[kind]
+        total[:] = 0
+        age_s = 0
+        for back in range(1, min(interactions, rule.session_events) + 1):
+            slot = user.history[(interactions - back) % len(user.history)]
+            at = row_of(slot.item, hashes, starts, shift)
+            preference = rule.preference[slot.code >> 12]
+            if at >= 0 and preference:
+                decay = np.exp2(-age_s / rule.session_half_life_s)
+                weight = np.float32(preference * decay)
+                for axis in range(len(total)):
+                    total[axis] += weight * vectors[at, axis]
+            age_s += gaps_s[slot.code & 0xFFF]
+        largest = np.float32(0)
+        for axis in range(len(total)):
+            largest = max(largest, abs(total[axis]))
+        scale = np.float32(127) / largest if largest > 1e-6 else np.float32(0)
+        for axis in range(len(total)):
+            user.embedding[axis] = np.rint(total[axis] * scale)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from freshet.core.errors import EventError
 from freshet.core.events.codec import event_hashes
 from freshet.core.events.control import ERASURE_PREFIX
+from freshet.core.events.partition import murmur2_many, partition_of_hash
 from freshet.core.events.producer import Record
 from freshet.core.events.schema import TYPE_CODES
 from freshet.core.metrics import (
@@ -27,18 +29,19 @@ from freshet.core.metrics import (
     PARTITION_WATERMARK,
     USERS_FORGOTTEN,
 )
-from freshet.core.state.records import USER_DTYPE, applied_events, pack_users, unpack_users
+from freshet.core.state.records import USER_DTYPE, unpack_users
 from streams.deltas import encode_deltas
 from streams.erasures import ErasedPeople, is_erasure, read_erasure
-from streams.event_time import clamped, newest_before
 from streams.fold_shell import FoldContext, FoldShell
 from streams.item_names import ItemNames
 from streams.item_vectors import LiveVectors
+from streams.packed import Packed
 from streams.partition_events import PartitionEvents, read_events
 from streams.record_batch import RecordBatch
-from streams.record_table import UNKNOWN, RecordTable, joined
+from streams.record_table import UNKNOWN, RecordTable
 from streams.store import Changes, Move, Position, Write
-from streams.user_fold import UserEvents, UserFold, UserFoldOptions, fold_users
+from streams.user_fold import EVENT_DTYPE, UserFold, fold_users, rules
+from streams.user_packing import pack_users
 
 LIVE_WITHIN_MS = 3_600_000  # behind now; with older events, the past is being replayed
 IDLE_LOOKED_AT = 100  # users in one step of `forget_idle`
@@ -81,8 +84,7 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         self._vectors = vectors
         self._items = ItemNames()
         self._erased = ErasedPeople()
-        settings = context.settings
-        self._options = UserFoldOptions(settings.covisit_distance, settings.session_half_life_s)
+        self._rules = rules(context.settings)
         self._watermarks = [
             PARTITION_WATERMARK.labels(str(partition)) for partition in range(context.partitions)
         ]
@@ -112,21 +114,24 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         letters: list[Record] = []
         erasing = [batch for batch in batches if is_erasure(batch)]
         erasures = [self._erase(batch, letters) for batch in erasing]
-        reads = [self._read(batch, letters) for batch in batches if batch not in erasing]
+        reads = [read_events(batch) for batch in batches if batch not in erasing]
         writes = [write for write, _ in erasures]
         erased = sum(done for _, done in erasures)
         if not reads:
             return FoldedEvents(letters, writes, {}, erased, [])
-        await self._load_users(reads)
-        columns, items, ahead = self._columns(reads)
-        before = joined([self._table(each).take(each.users) for each in reads])
+        rows = await self._rows(reads)
+        events = self._events(reads, rows)
         vectors = self._vectors.current
-        fold = fold_users(before, columns, vectors.lookup, vectors.tag, self._options)
-        totals = self._totals(reads, columns.source, ahead, fold)
+        fold = fold_users(self._cache.records, events, self._marks(), vectors, self._rules)
+        letters += [
+            self._dead_letter(read.batch, index, error)
+            for read in reads
+            for index, error in read.rejects
+        ]
         return FoldedEvents(
-            letters + self._deltas(fold, items, columns.item),
-            writes + self._moved(reads, totals, fold),
-            {name: int(each.sum()) for name, each in totals.items()},
+            letters + self._deltas(events["name"][fold.accepted], fold),
+            writes + self._moved(reads, fold),
+            {name: int(fold.totals[name].sum()) for name in _COUNTED},
             erased,
             [beat for read in reads for beat in read.beats],
         )
@@ -165,60 +170,74 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
             if idle:
                 move = self._move_of(partition, state.next, state.position)
                 await self.context.store.apply([Write(move, [Changes(key, delete=idle)], {})])
-                state.cache.forget(idle)
+                self._cache.forget(idle)
                 USERS_FORGOTTEN.inc(len(idle))
         return cursor
 
     # --- reading a round ---
 
-    def _read(self, batch: RecordBatch, letters: list[Record]) -> PartitionEvents:
-        table = self._states[batch.partition].cache
-        read = read_events(batch, table, self.context.partitions)
-        letters += [self._dead_letter(batch, index, error) for index, error in read.rejects]
-        return read
+    async def _rows(self, reads: Sequence[PartitionEvents]) -> NDArray[np.int64]:
+        """Return the row of each event's user, (e,); users that are not cached are loaded.
 
-    async def _load_users(self, reads: Sequence[PartitionEvents]) -> None:
-        """Read the users that are not cached, and find the distinct users of each batch."""
-        missing = [each for each in reads if UNKNOWN in each.rows]
-        unknown = [self._table(each).unknown(each.user_ids) for each in missing]
-        keys = [self.context.keys.users(each.partition) for each in missing]
-        found = await self.context.store.fields(list(zip(keys, unknown, strict=True)))
-        for each, user_ids, blobs in zip(missing, unknown, found, strict=True):
-            users = unpack_users(blobs)
-            self._erased.mark(each.partition, user_ids, users)
-            self._table(each).add(user_ids, users)
-            each.rows = self._table(each).rows(each.user_ids)
-        for each in reads:
-            each.users = np.unique(each.rows)
+        Events of users of another partition are refused.
+        """
+        table = self._cache
+        user_ids = [user_id for read in reads for user_id in read.user_ids]
+        rows = table.rows(user_ids)
+        owners = table.records["partition"][rows]
+        new = np.flatnonzero(rows == UNKNOWN)
+        new_ids = [user_ids[at] for at in new.tolist()]
+        hashes = murmur2_many([user_id.encode() for user_id in new_ids])
+        owners[new] = partition_of_hash(hashes, self.context.partitions)
+        counts = [len(read) for read in reads]
+        strays = owners != np.repeat([read.partition for read in reads], counts)
+        if strays.any():
+            for read, some in zip(reads, np.split(strays, np.cumsum(counts)[:-1]), strict=True):
+                read.refuse(some)
+            return await self._rows(reads)
+        if new_ids:
+            await self._load_users(dict(zip(new_ids, owners[new].tolist(), strict=True)))
+            rows[new] = table.rows(new_ids)
+        return rows
 
-    def _table(self, read: PartitionEvents) -> RecordTable:
-        return self._states[read.partition].cache
+    async def _load_users(self, owners: dict[str, int]) -> None:
+        """Read users by their partitions, and put them into the cache."""
+        names = sorted(owners, key=owners.__getitem__)
+        groups = [(partition, list(some)) for partition, some in groupby(names, owners.__getitem__)]
+        wanted = [(self.context.keys.users(partition), some) for partition, some in groups]
+        blobs = await self.context.store.fields(wanted)
+        users = unpack_users([blob for some in blobs for blob in some])
+        users["partition"] = [owners[name] for name in names]
+        start = 0
+        for partition, some in groups:
+            self._erased.mark(partition, some, users[start : start + len(some)])
+            start += len(some)
+        self._cache.add(names, users)
 
-    def _columns(
-        self, reads: Sequence[PartitionEvents]
-    ) -> tuple[UserEvents, NDArray[np.int64], NDArray[np.bool_]]:
-        """Return the events of a round, the numbers of their items, and whose clock is ahead."""
-        events = [event for read in reads for event in read.events]
-        counts = [len(read.events) for read in reads]
-        first_user = np.cumsum([0, *[len(read.users) for read in reads[:-1]]])
-        users = [
-            np.searchsorted(read.users, read.rows) + first
-            for read, first in zip(reads, first_user, strict=True)
-        ]
-        items = self._items.numbers([event.item_id for event in events])
-        ts_ms = np.array([event.ts_ms for event in events], np.int64)
-        log_ts_ms = [np.array(read.log_ts_ms, np.int64) for read in reads]
-        ts_ms, ahead = clamped(ts_ms, np.concatenate(log_ts_ms))
-        columns = UserEvents(
-            user=np.concatenate(users),
-            source=np.repeat([read.partition for read in reads], counts),
-            offset=np.array([offset for read in reads for offset in read.offsets], np.int64),
-            ts_ms=ts_ms,
-            type=np.array([TYPE_CODES[event.type] for event in events], np.uint8),
-            item=self._items.hashes(items),
-            event=event_hashes(events),
+    def _events(self, reads: Sequence[PartitionEvents], rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the events of a round as the fold takes them, (e,) of `EVENT_DTYPE`."""
+        found = [event for read in reads for event in read.events]
+        events = np.empty(len(found), EVENT_DTYPE)
+        events["user"] = rows
+        events["source"] = np.repeat(
+            [read.partition for read in reads], [len(read) for read in reads]
         )
-        return columns, items, ahead
+        events["offset"] = [offset for read in reads for offset in read.offsets]
+        events["log_ts_ms"] = [ts_ms for read in reads for ts_ms in read.log_ts_ms]
+        events["ts_ms"] = [event.ts_ms for event in found]
+        events["type"] = [TYPE_CODES[event.type] for event in found]
+        events["event"] = event_hashes(found)
+        names = self._items.numbers([event.item_id for event in found])
+        events["name"] = names
+        events["item"] = self._items.hashes(names)
+        return events
+
+    def _marks(self) -> NDArray[np.int64]:
+        """Return the watermark of each partition, (partitions,) ms."""
+        marks = np.zeros(self.context.partitions, np.int64)
+        for partition, state in self._states.items():
+            marks[partition] = state.position.get("watermark_ts_ms", 0)
+        return marks
 
     # --- what a round made ---
 
@@ -237,101 +256,45 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         # An empty record and not none: Redis may have the old one until this has been written.
         empty = unpack_users([None])
         empty["erased_ts_ms"] = until_ms
-        if (row := state.cache.rows([erasure.erase]))[0] == UNKNOWN:
-            state.cache.add([erasure.erase], empty)
+        empty["partition"] = partition
+        if (row := self._cache.rows([erasure.erase]))[0] == UNKNOWN:
+            self._cache.add([erasure.erase], empty)
         else:
-            state.cache.put(row, empty)
+            self._cache.records[row] = empty
         state.position = state.moved(batch.end, erasures=1)
         changes = [
             Changes(keys.users(partition), delete=[erasure.erase]),
-            Changes(keys.erased(partition), [name], [str(until_ms).encode()]),
+            Changes(keys.erased(partition), [name], Packed.of([str(until_ms).encode()])),
         ]
         told = {"users": [erasure.erase], "erased": [erasure.erase]}
         return Write(self._move_of(partition, expected, state.position), changes, told), True
 
-    def _deltas(
-        self, fold: UserFold, items: NDArray[np.int64], hashes: NDArray[np.uint32]
-    ) -> list[Record]:
+    def _deltas(self, items: NDArray[np.int64], fold: UserFold) -> list[Record]:
         messages = encode_deltas(
-            self._items.names,
-            items[fold.accepted],
-            hashes[fold.accepted],
-            fold.activity,
-            fold.covisits,
-            self.context.partitions,
+            self._items, items, fold.activity, fold.covisits, self.context.partitions
         )
         topic = self.context.topics.item_deltas
         return [Record(topic, partition, None, value) for partition, value in messages]
 
-    def _totals(
-        self,
-        reads: Sequence[PartitionEvents],
-        source: NDArray[np.int64],
-        ahead: NDArray[np.bool_],
-        fold: UserFold,
-    ) -> dict[str, NDArray[np.int64]]:
-        """Return what is added to each total of the positions, (partitions,) each.
-
-        Args:
-            reads: the round.
-            source: (e,) partition of each event.
-            ahead: (e,) bool, whose clock was ahead.
-            fold: of the events.
-        """
-        applied = fold.activity["source"]
-        flagged = {
-            "applied": source[fold.accepted],
-            "duplicates": source[~(fold.accepted | fold.erased)],
-            "clamped": source[fold.accepted & ahead],
-            "late": applied[self._late(reads, fold)],
-            "out_of_order": applied[fold.out_of_order],
-            "erased": source[fold.erased],
-        }
-        size = self.context.partitions
-        return {name: np.bincount(rows, minlength=size) for name, rows in flagged.items()}
-
-    def _late(self, reads: Sequence[PartitionEvents], fold: UserFold) -> NDArray[np.bool_]:
-        """Return which accepted events were far behind the newest of their partition, (a,)."""
-        places = np.zeros(self.context.partitions, np.int64)
-        places[[read.partition for read in reads]] = np.arange(len(reads))
-        marks = [self._states[read.partition].position.get("watermark_ts_ms", 0) for read in reads]
-        ts_ms, place = fold.activity["ts_ms"], places[fold.activity["source"]]
-        newest = newest_before(place, ts_ms, np.array(marks, np.int64))
-        return np.asarray(ts_ms < newest - 1000 * self.context.settings.late_s)
-
-    def _moved(
-        self,
-        reads: Sequence[PartitionEvents],
-        totals: dict[str, NDArray[np.int64]],
-        fold: UserFold,
-    ) -> list[Write]:
+    def _moved(self, reads: Sequence[PartitionEvents], fold: UserFold) -> list[Write]:
         """Move the positions in memory, and return what takes Redis there."""
-        keys = self.context.keys
-        newest = np.zeros(self.context.partitions, np.int64)
-        np.maximum.at(newest, fold.activity["source"], fold.activity["ts_ms"])
-        # A person of whom only erased events came is not there, and remains so.
-        there = applied_events(fold.users) > 0 if fold.erased.any() else None
-        packed = pack_users(fold.users)
+        totals = {read.partition: fold.totals[read.partition] for read in reads}
+        names = self._cache.names_of(fold.changed)
+        packed = pack_users(self._cache.records, fold.changed)
+        values = packed.split([int(totals[read.partition]["changed"]) for read in reads])
         writes, start = [], 0
-        for read in reads:
-            partition, end = read.partition, start + len(read.users)
-            state = self._states[partition]
-            added = {name: int(each[partition]) for name, each in totals.items()}
+        for read, own_values in zip(reads, values, strict=True):
+            partition, end = read.partition, start + len(own_values.lengths)
+            state, own_names = self._states[partition], names[start:end]
+            added = {name: int(totals[partition][name]) for name in _COUNTED}
             position = state.moved(read.batch.end, rejected=len(read.rejects), **added)
-            watermark = max(position.get("watermark_ts_ms", 0), int(newest[partition]))
-            position["watermark_ts_ms"] = watermark
+            position["watermark_ts_ms"] = int(fold.watermarks_ms[partition])
             if read.beats:
                 position["heartbeat_ts_ms"] = max(read.beats)
-            names, values = state.cache.names_of(read.users), packed[start:end]
-            if there is not None:
-                names = list(compress(names, there[start:end]))
-                values = list(compress(values, there[start:end]))
-            changes = Changes(keys.users(partition), names, values)
-            writes.append(
-                Write(self._move_of(partition, state.next, position), [changes], {"users": names})
-            )
+            move = self._move_of(partition, state.next, position)
+            changes = Changes(self.context.keys.users(partition), own_names, own_values)
+            writes.append(Write(move, [changes], {"users": own_names}))
             state.position = position
-            state.cache.put(read.users, fold.users[start:end])
             start = end
         return writes
 

@@ -45,9 +45,10 @@ def make(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
     )  # fmt: skip
 
 
-def calls(folder: Path) -> list[str]:
+def installs(folder: Path) -> int:
+    """How often something was installed."""
     noted = folder / "calls"
-    return noted.read_text().splitlines() if noted.exists() else []
+    return noted.read_text().count("pip install") if noted.exists() else 0
 
 
 def test_make_alone_lists_every_target(root: Path) -> None:
@@ -63,9 +64,9 @@ def test_make_alone_lists_every_target(root: Path) -> None:
 def test_a_second_run_installs_nothing(checkout: Path) -> None:
     """What is installed stays installed."""
     assert make(checkout, "setup").returncode == 0
-    assert len(calls(checkout)) == 1
+    assert installs(checkout) == 1
     assert make(checkout, "setup").returncode == 0
-    assert len(calls(checkout)) == 1
+    assert installs(checkout) == 1
 
 
 def test_the_install_of_everything_serves_the_demo_too(checkout: Path) -> None:
@@ -94,14 +95,14 @@ def test_a_changed_requirement_installs_again(checkout: Path, changed: str) -> N
     later = (checkout / ".venv" / ".setup").stat().st_mtime + 10
     os.utime(checkout / changed, (later, later))
     make(checkout, "setup")
-    assert len(calls(checkout)) == 2
+    assert installs(checkout) == 2
 
 
 def test_a_requirement_that_changes_during_the_install_installs_again(checkout: Path) -> None:
     """The stamp has the time of the start, not of the end."""
     make(checkout, "setup", DURING="touch -t 209901010000 constraints.txt")
     make(checkout, "setup")
-    assert len(calls(checkout)) == 2
+    assert installs(checkout) == 2
 
 
 def test_a_failed_install_leaves_no_stamp(checkout: Path) -> None:
@@ -118,4 +119,4 @@ def test_an_environment_without_pip_is_made_anew(checkout: Path) -> None:
     half.parent.mkdir(parents=True)
     half.touch()
     assert make(checkout, "setup").returncode == 0
-    assert len(calls(checkout)) == 1
+    assert installs(checkout) == 1

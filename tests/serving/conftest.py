@@ -22,9 +22,9 @@ from freshet.core.events.topics import Topics
 from freshet.core.settings import Settings
 from freshet.core.state.records import (
     COVISIT_DTYPE,
+    GAPS_S,
     RECENT_EVENT_IDS,
     applied_events,
-    history_codes,
     interactions,
     unpack_items,
     unpack_users,
@@ -83,8 +83,7 @@ class MemoryUsers:
             ts_s = max(int(user["last_ts_ms"]) // 1000, int(user["history_ts_s"]))
             gap_s = ts_s - int(user["history_ts_s"] or ts_s)
             (item,) = item_hashes([item_id])
-            (code,) = history_codes(np.array([TYPE_CODES[kind]]), np.array([gap_s]))
-            user["history"][slot] = (item, code)
+            user["history"][slot] = (item, TYPE_CODES[kind] << 12 | np.searchsorted(GAPS_S, gap_s))
             user["history_ts_s"] = ts_s
         user["type_counts"][TYPE_CODES[kind]] += 1
 

@@ -15,7 +15,7 @@ from freshet.core.events.schema import CLICK, Item
 from freshet.core.metrics import FOLLOWER_RELOADS
 from freshet.core.state.client import AsyncClient, connect_async
 from freshet.core.state.keys import CHANGES_KEPT, Keys
-from freshet.core.state.records import pack_items, unpack_items
+from freshet.core.state.records import unpack_items
 from serving import change_follower
 from serving.change_follower import ChangeStreams, ItemFollower, UserFollower
 from serving.item_state import ItemState
@@ -41,7 +41,7 @@ class Writer:
         records = unpack_items([None])
         records["last_ts_ms"] = NOW_MS
         records["type_counts"][:, CLICK] = clicks
-        await self.client.hset(KEYS.items(partition), item_id, pack_items(records)[0])
+        await self.client.hset(KEYS.items(partition), item_id, records.tobytes())
         if tell:
             await self.tell(partition, "items", [item_id])
 

@@ -16,11 +16,11 @@ from freshet.core.state.keys import Keys
 from freshet.core.state.records import (
     RECENT_EVENT_IDS,
     applied_events,
-    pack_users,
     unpack_users,
 )
 from serving import user_state
 from serving.user_state import RedisUserStates, cold_user
+from streams.user_packing import pack_users
 
 KEYS = Keys("test")
 
@@ -33,7 +33,7 @@ async def _write(client: Any, user_id: str, applied: int) -> None:
     users = unpack_users([None])
     users["type_counts"][0, CLICK] = applied
     users["recent_events"][0, (applied - 1) % RECENT_EVENT_IDS] = event_hash(f"e{applied}")
-    await client.hset(KEYS.users(partition_of(user_id, 4)), user_id, pack_users(users)[0])
+    await client.hset(KEYS.users(partition_of(user_id, 4)), user_id, pack_users(users).joined)
 
 
 def test_a_cold_user_holds_nothing() -> None:
@@ -105,7 +105,7 @@ async def test_the_memory_is_bounded(redis_server: Any, monkeypatch: pytest.Monk
 
 async def test_an_answer_that_may_be_older_than_an_erasure_is_not_remembered() -> None:
     """The read was on its way when the person was erased."""
-    blob = pack_users(unpack_users([None]))[0]
+    blob = pack_users(unpack_users([None])).joined
 
     class Slow:
         async def hget(self, _key: str, user_id: str) -> bytes:

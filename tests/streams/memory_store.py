@@ -38,7 +38,7 @@ class MemoryStore:
                 fields = self.hashes.setdefault(changes.key, {})
                 for name in changes.delete:
                     fields.pop(name, None)
-                fields |= dict(zip(changes.names, changes.values, strict=True))
+                fields |= dict(zip(changes.names, changes.values.values(), strict=True))
             told = {what: list(ids) for what, ids in write.changed.items() if ids}
             if told:
                 self.changes.append((write.move.changes_key, told))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from freshet.core.events.partition import item_hashes, partition_of_hash
 from streams.deltas import ACTIVITY_DTYPE, COVISIT_ROW_DTYPE, decode_deltas, encode_deltas
+from streams.item_names import ItemNames
 
 Rows = tuple[list[str], np.ndarray, np.ndarray]
 
@@ -31,10 +32,10 @@ def messages_of(
     ids: list[str], activity: np.ndarray, covisits: np.ndarray, most_bytes: int
 ) -> list[tuple[int, bytes]]:
     """The messages of a round, over four partitions."""
-    names = sorted(set(ids))
-    items = np.array([names.index(name) for name in ids], np.int64)
-    hashes = item_hashes(ids)
-    return encode_deltas(names, items, hashes, activity, covisits, 4, most_bytes)
+    names = ItemNames()
+    messages = encode_deltas(names, names.numbers(ids), activity, covisits, 4, most_bytes)
+    assert (names.places == -1).all()
+    return messages
 
 
 @given(

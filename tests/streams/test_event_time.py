@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from freshet.core.events.schema import MAX_FUTURE_MS
 from freshet.core.metrics import (
@@ -18,7 +16,6 @@ from freshet.core.metrics import (
     PARTITION_WATERMARK,
 )
 from streams.deltas import decode_deltas
-from streams.event_time import clamped, newest_before
 
 from .conftest import NOW_MS
 from .user_log import PARTITION, USERS, Folded, Row, event, heartbeat
@@ -26,28 +23,6 @@ from .user_log import PARTITION, USERS, Folded, Row, event, heartbeat
 LATE_S = 3_600
 LATE_MS = 1000 * LATE_S
 TOTALS = ("applied", "clamped", "late", "out_of_order", "duplicates", "rejected")
-rows = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 99)), max_size=30).map(sorted)
-
-
-def test_no_times_have_no_newest() -> None:
-    """An empty round."""
-    nothing = np.empty(0, np.int64)
-    assert newest_before(nothing, nothing, np.zeros(3, np.int64)).tolist() == []
-    assert clamped(nothing, nothing)[1].tolist() == []
-
-
-@given(rows, st.lists(st.integers(0, 99), min_size=6, max_size=6))
-def test_the_newest_before_is_that_of_a_slow_loop(
-    found: list[tuple[int, int]], start: list[int]
-) -> None:
-    """Group by group, row by row."""
-    newest, expected = list(start), []
-    for group, ts_ms in found:
-        expected.append(newest[group])
-        newest[group] = max(newest[group], ts_ms)
-    columns = np.array(found, np.int64).reshape(-1, 2)
-    got = newest_before(columns[:, 0], columns[:, 1], np.array(start, np.int64))
-    assert got.tolist() == expected
 
 
 def times_of_deltas(folded: Folded) -> list[int]:

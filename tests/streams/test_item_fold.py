@@ -4,8 +4,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freshet.core.events.schema import TYPE_CODES
-from freshet.core.state.records import COVISIT_CAPACITY, COVISIT_DTYPE, pack_items, unpack_items
+from freshet.core.events.schema import TREND_WEIGHT, TYPE_CODES
+from freshet.core.state.records import (
+    COVISIT_CAPACITY,
+    COVISIT_DTYPE,
+    TREND_HALF_LIVES_S,
+    unpack_items,
+)
+from online_models.maths.trending import add_events
 from streams.deltas import ACTIVITY_DTYPE, COVISIT_ROW_DTYPE
 from streams.item_fold import fold_covisits, fold_items
 
@@ -26,11 +32,26 @@ def test_counters_do_not_depend_on_order_or_batches(n: int, parts: int, seed: in
     """Sums, maxima and rings: the same bytes."""
     rng = np.random.default_rng(seed)
     item, rows = activity_rows(rng, n)
-    together = fold_items(unpack_items([None] * 3), item, rows)
+    together = unpack_items([None] * 3)
+    fold_items(together, item, rows)
     one_by_one = unpack_items([None] * 3)
     for part in np.array_split(rng.permutation(n), parts):
-        one_by_one = fold_items(one_by_one, item[part], rows[part])
-    assert pack_items(together) == pack_items(one_by_one)
+        fold_items(one_by_one, item[part], rows[part])
+    assert together.tobytes() == one_by_one.tobytes()
+
+
+@given(st.integers(0, 60), st.integers(0, 2**32))
+def test_the_rings_are_those_of_the_maths(n: int, seed: int) -> None:
+    """Bucket for bucket."""
+    item, rows = activity_rows(np.random.default_rng(seed), n)
+    items = unpack_items([None] * 3)
+    expected, newest = add_events(
+        items["trend"], items["last_ts_ms"], item, rows["ts_ms"], TREND_WEIGHT[rows["type"]],
+        TREND_HALF_LIVES_S,
+    )  # fmt: skip
+    fold_items(items, item, rows)
+    assert np.array_equal(items["trend"], expected)
+    assert np.array_equal(items["last_ts_ms"], newest)
 
 
 def test_clicks_and_impressions_count_by_segment() -> None:
@@ -39,7 +60,9 @@ def test_clicks_and_impressions_count_by_segment() -> None:
     rows["ts_ms"] = START_MS
     rows["type"] = [TYPE_CODES["impression"], TYPE_CODES["impression"], TYPE_CODES["click"]]
     rows["segment"] = [2, 2, 2]
-    found = fold_items(unpack_items([None]), np.zeros(3, np.int64), rows)[0]
+    items = unpack_items([None])
+    fold_items(items, np.zeros(3, np.int64), rows)
+    found = items[0]
     assert found["impressions"].tolist() == [0, 0, 2, 0]
     assert found["clicks"].tolist() == [0, 0, 1, 0]
     assert found["first_ts_ms"] == found["last_ts_ms"] == START_MS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,21 +10,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from freshet.core.events.partition import item_hashes
+from freshet.core.events.partition import item_hashes, partition_of
 from freshet.core.settings import Settings
 from freshet.core.state.records import unpack_covisits, unpack_items
 from streams.deltas import ACTIVITY_DTYPE, COVISIT_ROW_DTYPE, encode_deltas
 from streams.fold_shell import FoldContext
+from streams.item_names import ItemNames
 from streams.item_shell import ItemShell
 from streams.record_batch import RecordBatch
 
-from .conftest import NOW_MS, MemoryProducer
+from .conftest import NOW_MS, PARTITIONS, MemoryProducer
 from .memory_store import MemoryStore
 
-ITEMS = ["item-a", "item-b"]
+ITEMS = [f"item-{n}" for n in range(99) if partition_of(f"item-{n}", PARTITIONS) == 0][:2]
 
 
-def message(source: int, offsets: range) -> bytes:
+def message(source: int, offsets: range, previous: Sequence[str] = ITEMS) -> bytes:
     """Deltas of clicks at these offsets, each also a transition, all for one partition."""
     n = len(offsets)
     activity = np.zeros(n, ACTIVITY_DTYPE)
@@ -33,12 +35,12 @@ def message(source: int, offsets: range) -> bytes:
     activity["ts_ms"] = NOW_MS
     activity["type"] = 1
     ids = [ITEMS[offset % 2] for offset in offsets]
-    covisits["previous"] = item_hashes(ids)
+    covisits["previous"] = item_hashes([previous[offset % len(previous)] for offset in offsets])
     covisits["next"] = [offset + 1000 * source for offset in offsets]
     covisits["ts_s"] = NOW_MS // 1000
     covisits["distance"] = 1
-    items = np.array([ITEMS.index(item_id) for item_id in ids], np.int64)
-    [(_, raw)] = encode_deltas(ITEMS, items, item_hashes(ids), activity, covisits, 1)
+    names = ItemNames()
+    [(_, raw)] = encode_deltas(names, names.numbers(ids), activity, covisits, 1)
     return raw
 
 
@@ -70,7 +72,7 @@ async def test_rows_are_counted(context: FoldContext) -> None:
     """Clicks by item, transitions by previous item, and followers are told."""
     shell = await started(context)
     await shell.apply([batch([message(0, range(10)), message(1, range(5))])])
-    assert clicks(context) == {"item-a": 8, "item-b": 7}
+    assert clicks(context) == dict(zip(ITEMS, (8, 7), strict=True))
     assert transitions(context) == sorted([*range(10), *range(1000, 1005)])
     store: Any = context.store
     told = [told for _, told in store.changes]
@@ -106,12 +108,19 @@ async def test_emitting_again_with_other_boundaries_counts_once(
 
 
 async def test_a_message_of_no_fold_is_set_aside(context: FoldContext) -> None:
-    """Its neighbours are counted."""
+    """Its neighbours are counted; nor are rows taken that have no place here."""
     shell = await started(context)
-    await shell.apply([batch([message(0, range(2)), b"\xc1", b"", message(0, range(2, 4))])])
+    strange = [
+        b"\xc1",
+        b"",
+        message(PARTITIONS, range(2)),
+        message(0, range(2), previous=["item-a"]),
+    ]
+    assert partition_of("item-a", PARTITIONS) != 0
+    await shell.apply([batch([message(0, range(2)), *strange, message(0, range(2, 4))])])
     assert sum(clicks(context).values()) == 4
     producer: Any = context.producer
-    assert len(producer.values("freshet.dead-letters")) == 2
+    assert producer.values("freshet.dead-letters") == strange
 
 
 @pytest.mark.parametrize("restart", [False, True])

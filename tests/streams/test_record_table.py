@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.record_table import UNKNOWN, RecordTable, joined
+from streams.record_table import UNKNOWN, RecordTable
 
 DTYPE = np.dtype([("count", "<u4"), ("pair", "<u2", (2,))])
 batches = st.lists(st.lists(st.integers(0, 400), max_size=300), max_size=6)
@@ -22,7 +22,8 @@ def test_an_empty_table_knows_nothing() -> None:
     table = RecordTable(DTYPE)
     assert table.rows(["a"]).tolist() == [UNKNOWN]
     assert table.unknown(["a", "a"]) == ["a"]
-    assert len(table.take(table.rows([]))) == len(table) == 0
+    assert table.packed(table.rows([])).values() == []
+    assert len(table) == 0
 
 
 @given(batches)
@@ -36,24 +37,15 @@ def test_a_table_is_a_dictionary(log: list[list[int]]) -> None:
         missing = table.unknown(names)
         table.add(missing, records([0] * len(missing)))
         rows, counts = np.unique(table.rows(names), return_counts=True)
-        found = table.take(rows)
-        found["count"] += counts.astype(np.uint32)
-        table.put(rows, found)
+        table.records["count"][rows] += counts.astype(np.uint32)
     rows = np.arange(len(table))
-    assert dict(zip(table.names_of(rows), table.take(rows)["count"].tolist(), strict=True)) == slow
+    found = table.records["count"][rows].tolist()
+    assert dict(zip(table.names_of(rows), found, strict=True)) == slow
 
 
-def test_what_was_taken_is_a_copy() -> None:
-    """A fold may fail; the table is as it was."""
+def test_records_are_packed_as_they_are() -> None:
+    """In the order that is asked, one asked for twice twice."""
     table = RecordTable(DTYPE)
     table.add(["a", "b"], records([1, 2]))
-    taken = table.take(table.rows(["b", "a"]))
-    taken["count"] = 9
-    assert table.take(table.rows(["a", "b"]))["count"].tolist() == [1, 2]
-
-
-def test_arrays_are_joined_in_order() -> None:
-    """Fields and all."""
-    whole = joined([records([1]), records([]), records([2, 3])])
-    assert whole["count"].tolist() == [1, 2, 3]
-    assert whole.dtype == DTYPE
+    packed = table.packed(table.rows(["b", "a", "b"]))
+    assert packed.values() == [each.tobytes() for each in records([2, 1, 2])]

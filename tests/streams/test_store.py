@@ -10,6 +10,7 @@ import pytest
 
 from freshet.core.errors import PositionError, ServiceError
 from freshet.embedded.redis import RedisServer
+from streams.packed import Packed
 from streams.store import (
     NO_POSITION,
     Changes,
@@ -43,7 +44,7 @@ def move(expected: int, position: Position, side: str = "u1") -> Move:
 def user_write(
     expected: int, position: Position, users: Mapping[str, bytes], side: str = "u1"
 ) -> Write:
-    changes = Changes(f"n:{{{side}}}:users", list(users), list(users.values()))
+    changes = Changes(f"n:{{{side}}}:users", list(users), Packed.of(list(users.values())))
     return Write(move(expected, position, side), [changes], {"users": list(users)})
 
 
@@ -61,7 +62,7 @@ async def test_a_new_store_has_no_position(store: Any) -> None:
 async def test_numbers_are_read_whole(store: Any) -> None:
     """Those that were written, without those that were deleted; none of a HASH that is not."""
     numbers, side = "n:{u1}:numbers", "u1"
-    new = Changes(numbers, ["a", "b"], [b"7", b"-1"])
+    new = Changes(numbers, ["a", "b"], Packed.of([b"7", b"-1"]))
     await store.apply([Write(move(NO_POSITION, {"next": 1}, side), [new], {})])
     assert await store.numbers(numbers) == {"a": 7, "b": -1}
     await store.apply([Write(move(1, {"next": 2}, side), [Changes(numbers, delete=["a"])], {})])
@@ -101,12 +102,12 @@ async def test_fields_are_put_and_deleted(store: Any) -> None:
     """Also more of them than one Redis command takes."""
     many = {f"i{n}": bytes([n % 256]) for n in range(5000)}
     changes = [
-        Changes("n:{i1}:h", list(many), list(many.values())),
-        Changes("n:{i1}:g", ["x"], [b"1"]),
+        Changes("n:{i1}:h", list(many), Packed.of(list(many.values()))),
+        Changes("n:{i1}:g", ["x"], Packed.of([b"1"])),
     ]
     told = {"items": ["i0"], "covisits": []}
     await store.apply([Write(move(NO_POSITION, {"next": 1}, "i1"), changes, told)])
-    changes = [Changes("n:{i1}:h", ["i1"], [b"new"], ["i0", "i4999"])]
+    changes = [Changes("n:{i1}:h", ["i1"], Packed.of([b"new"]), ["i0", "i4999"])]
     await store.apply([Write(move(1, {"next": 2}, "i1"), changes, told)])
     wanted = [("n:{i1}:h", ["i0", "i1", "i2", "i4999"]), ("n:{i1}:g", []), ("n:{i1}:g", ["x"])]
     assert await store.fields(wanted) == [[None, b"new", b"\x02", None], [], [b"1"]]

@@ -80,9 +80,29 @@ def connect_async(url: str, *, timeout_s: float) -> AsyncClient:
         return redis.asyncio.Redis.from_url(url, **options)
     single, others = _first_node(url)
     nodes = [redis.asyncio.cluster.ClusterNode(host, port) for host, port in others]
-    return redis.asyncio.RedisCluster.from_url(
+    return _AsyncCluster.from_url(
         single, startup_nodes=nodes, max_connections=_MOST_CONNECTIONS, **options
     )
+
+
+class _AsyncCluster(redis.asyncio.RedisCluster):
+    """A client whose errors are those of the library.
+
+    When one node says that the cluster is down, redis-py closes the connections to all nodes, also
+    under the commands that are just being written there. Those meet a writer that is gone, or that
+    uvloop refuses to use, and redis-py hands on what they meet (issue 4287 of redis-py).
+    """
+
+    async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
+        """Send a command; see `redis.asyncio.RedisCluster`.
+
+        Raises:
+            redis.ConnectionError: the connection was closed meanwhile; and what redis-py raises.
+        """
+        try:
+            return await super().execute_command(*args, **kwargs)
+        except (AttributeError, RuntimeError) as error:
+            raise redis.ConnectionError(f"the connection was closed under way: {error}") from error
 
 
 async def together(

@@ -10,7 +10,7 @@ There are a million users for a thousand items, so their record is made small:
   but the gap to the interaction before, in 12 bits: exact up to 255 s, within 0.4 % above.
 - Event ids are remembered by 40 bits. That an id is taken for one of the last
   `RECENT_EVENT_IDS` by chance happens once in 7e10 events.
-- Counters take a byte each until one of them needs more (`_WIDE`).
+- Counters take a byte each until one of them needs more (`WIDE`).
 - How many events and interactions there were follows from the counters.
 """
 
@@ -55,6 +55,8 @@ _TAIL = [
 ]
 _MEMORY_ONLY = [
     ("erased_ts_ms", "<i8"),  # events up to then stay forgotten; see `Keys.erased`
+    ("partition", "<u2"),  # of the user
+    ("dirty", "<u2"),  # what the fold that is under way has done to the user
 ]
 USER_DTYPE = np.dtype([*_HEAD, *_MEMORY_ONLY, *_TAIL])
 """A user in memory."""
@@ -86,8 +88,8 @@ def _packed_dtype(counter: str) -> np.dtype[Any]:
     )
 
 
-_WIDE: Final = 0x80
-_PACKED = {LAYOUT_VERSION: _packed_dtype("u1"), LAYOUT_VERSION | _WIDE: _packed_dtype("<u4")}
+WIDE: Final = 0x80
+_PACKED = {LAYOUT_VERSION: _packed_dtype("u1"), LAYOUT_VERSION | WIDE: _packed_dtype("<u4")}
 """A user in Redis, by the first byte."""
 
 _AS_IS = ("history_ts_s", "type_counts", "tail")
@@ -111,7 +113,7 @@ COVISIT_DTYPE = np.dtype(
         ("distance", "u1"),  # visits between the two, from 1
     ]
 )
-_SEGMENT_EDGES = np.array([1, 5, 20], np.uint32)
+SEGMENT_EDGES = np.array([1, 5, 20], np.uint32)
 
 
 def segment_of(interactions: NDArray[Any] | int) -> NDArray[np.uint8]:
@@ -120,7 +122,7 @@ def segment_of(interactions: NDArray[Any] | int) -> NDArray[np.uint8]:
     >>> segment_of(np.array([0, 1, 5, 19, 20])).tolist()
     [0, 1, 2, 2, 3]
     """
-    return np.searchsorted(_SEGMENT_EDGES, interactions, side="right").astype(np.uint8)
+    return np.searchsorted(SEGMENT_EDGES, interactions, side="right").astype(np.uint8)
 
 
 def applied_events(users: Records | np.void) -> NDArray[np.int64]:
@@ -131,42 +133,6 @@ def applied_events(users: Records | np.void) -> NDArray[np.int64]:
 def interactions(users: Records | np.void) -> NDArray[np.int64]:
     """Return how many events of each user entered the history, (n,); of one user a number."""
     return np.asarray(users["type_counts"][..., INTERACTION].sum(axis=-1, dtype=np.int64))
-
-
-def pack_users(users: Records) -> list[bytes]:
-    """Return the packed records, each as long as its history needs.
-
-    Args:
-        users: (n,) of `USER_DTYPE`.
-    """
-    narrow = (users["type_counts"] < 256).all(axis=1)
-    if narrow.all():
-        return _pack_as(LAYOUT_VERSION, users)
-    packed: list[bytes] = [b""] * len(users)
-    for layout, chosen in ((LAYOUT_VERSION, narrow), (LAYOUT_VERSION | _WIDE, ~narrow)):
-        rows = np.flatnonzero(chosen)
-        for row, blob in zip(rows.tolist(), _pack_as(layout, users[rows]), strict=True):
-            packed[row] = blob
-    return packed
-
-
-def _pack_as(layout: int, users: Records) -> list[bytes]:
-    dtype = _PACKED[layout]
-    packed = np.empty(len(users), dtype)
-    packed["layout"] = layout
-    parts = users.view(_USER_IN_PARTS)
-    for name in _AS_IS:
-        packed[name] = parts[name]
-    packed["model_tag_low"] = users["model_tag"] & 0xFFFF
-    packed["model_tag_high"] = users["model_tag"] >> 16
-    packed["last_s"], packed["last_ms"] = np.divmod(users["last_ts_ms"], 1000)
-    packed["recent_low"] = users["recent_events"] & np.uint64(0xFFFFFFFF)
-    packed["recent_high"] = users["recent_events"] >> np.uint64(32)
-    blob, size = packed.tobytes(), dtype.itemsize
-    unused = HISTORY_LENGTH - np.minimum(interactions(users), HISTORY_LENGTH)
-    starts = np.arange(len(users)) * size
-    ends = starts + size - unused * _SLOT_DTYPE.itemsize
-    return [blob[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
 def unpack_users(blobs: Sequence[bytes | None]) -> Records:
@@ -197,13 +163,6 @@ def unpack_users(blobs: Sequence[bytes | None]) -> Records:
     return users.view(USER_DTYPE)
 
 
-def pack_items(items: Records) -> list[bytes]:
-    """Return the packed records of (n,) of `ITEM_DTYPE`."""
-    blob = items.tobytes()
-    size = ITEM_DTYPE.itemsize
-    return [blob[start : start + size] for start in range(0, len(blob), size)]
-
-
 def unpack_items(blobs: Sequence[bytes | None]) -> Records:
     """Return (n,) of `ITEM_DTYPE`, writable; None is an item never acted on.
 
@@ -222,24 +181,6 @@ def unpack_covisits(blob: bytes | None) -> Records:
     return np.frombuffer(blob or b"", COVISIT_DTYPE)
 
 
-def history_codes(types: NDArray[Any], gaps_s: NDArray[Any]) -> NDArray[np.uint16]:
-    """Return what the history keeps of events besides their items, (n,).
-
-    Args:
-        types: (n,) codes of the types.
-        gaps_s: (n,) seconds since the interaction before; a negative gap counts as none.
-
-    >>> codes = history_codes(np.array([1, 9, 0]), np.array([255, 3_601, -5]))
-    >>> (codes >> 12).tolist(), _GAPS_S[codes & 0xFFF].tolist()
-    ([1, 9, 0], [255, 3608, 0])
-    """
-    gaps = np.clip(gaps_s, 0, _LONGEST_GAP_S).astype(np.int64)
-    # A floating point number of 8 significant bits, as in HdrHistogram: codes grow with gaps.
-    exponent = np.maximum(np.frexp(gaps)[1] - 8, 0)
-    gap_codes = (exponent << 7) + (gaps >> exponent)
-    return np.asarray((types.astype(np.int64) << 12 | gap_codes).astype(np.uint16))
-
-
 def _gaps_s() -> NDArray[np.int64]:
     """Return the gap in the middle of what each of the 4,096 codes stands for, s."""
     codes = np.arange(1 << 12)
@@ -247,8 +188,7 @@ def _gaps_s() -> NDArray[np.int64]:
     return np.asarray(((codes - (exponent << 7)) << exponent) + ((1 << exponent) >> 1))
 
 
-_LONGEST_GAP_S = (1 << 32) - 1
-_GAPS_S = _gaps_s()
+GAPS_S = _gaps_s()
 
 
 def newest_history(
@@ -273,7 +213,7 @@ def newest_history(
     at = chosen[:, None] * (USER_DTYPE.itemsize // 2) + _HISTORY_WORD + slots * 3
     items = words[at] | words[at + 1].astype(np.uint32) << np.uint32(16)
     codes = words[at + 2]
-    gaps = _GAPS_S[codes & 0xFFF]
+    gaps = GAPS_S[codes & 0xFFF]
     ages = np.zeros(slots.shape, np.int64)
     np.cumsum(gaps[:, :-1], axis=1, out=ages[:, 1:])
     return items, (codes >> 12).astype(np.uint8), ages, back < total

@@ -1,10 +1,12 @@
 """Tests of freshet.core.state.client."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 import redis
+import uvloop
 from redis.exceptions import NoScriptError, ResponseError
 
 from freshet.core.errors import SettingError
@@ -111,6 +113,40 @@ def test_every_server_tells_of_itself(url: str) -> None:
         infos = server_infos(client)
     assert len(infos) == (3 if "cluster" in url else 1)
     assert all(info["redis_version"] for info in infos)
+
+
+@pytest.mark.services
+def test_a_connection_that_was_closed_fails_one_command_as_the_library_does(url: str) -> None:
+    """On the loop of our processes; the next command has a new connection."""
+
+    async def ask() -> None:
+        client: Any = connect_async(url, timeout_s=5.0)
+        await client.set("a", 1)
+        if is_cluster(url):  # the pool of a single server looks at what it hands out
+            (connection,) = client.get_node_from_key("a")._connections
+            connection._writer.close()
+            with pytest.raises(redis.ConnectionError, match="closed under way"):
+                await client.get("a")
+        assert await client.get("a") == b"1"
+        await client.aclose()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(ask())
+
+
+@pytest.mark.parametrize("error", [AttributeError, RuntimeError])
+async def test_what_a_writer_stumbles_over_is_an_error_of_the_client(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """One that is gone, and one that was closed."""
+
+    async def stumble(*_: object, **__: object) -> None:
+        raise error("no writer")
+
+    monkeypatch.setattr(redis.asyncio.RedisCluster, "execute_command", stumble)
+    client: Any = connect_async("redis+cluster://127.0.0.1:1", timeout_s=0.2)
+    with pytest.raises(CLIENT_ERRORS, match="no writer"):
+        await client.get("a")
 
 
 async def test_a_cluster_that_is_away_is_an_error_of_the_client() -> None:

@@ -15,12 +15,11 @@ from freshet.core.state.keys import Keys
 from freshet.core.state.reader import SECTIONS, StateReader, state_digest, state_hash
 from freshet.core.state.records import (
     COVISIT_DTYPE,
-    pack_items,
-    pack_users,
     unpack_items,
     unpack_users,
 )
 from freshet.embedded.redis import RedisServer
+from streams.user_packing import pack_users
 
 pytestmark = pytest.mark.services
 
@@ -33,8 +32,8 @@ def client(redis_server: RedisServer) -> Any:
     client = connect(redis_server.url)
     user, item = unpack_users([None]), unpack_items([None])
     user["type_counts"][0, CLICK], item["clicks"] = 3, 2
-    client.hset(KEYS.users(partition_of("ann", PARTITIONS)), "ann", pack_users(user)[0])
-    client.hset(KEYS.items(partition_of("cup", PARTITIONS)), "cup", pack_items(item)[0])
+    client.hset(KEYS.users(partition_of("ann", PARTITIONS)), "ann", pack_users(user).joined)
+    client.hset(KEYS.items(partition_of("cup", PARTITIONS)), "cup", item.tobytes())
     client.hset(KEYS.covisits(0), "77", transitions(range(3)))
     client.hset(KEYS.user_position(0), mapping={"next": 5, "applied": 3})
     client.hset(KEYS.item_position(0), mapping={"next": 9, "applied": 3, "source:0": 5})
@@ -93,7 +92,7 @@ def test_a_changed_user_changes_the_hash(client: Any) -> None:
     """Also one that has done nothing."""
     before = state_digest(client, "n", PARTITIONS)["users"]
     partition = partition_of("bob", PARTITIONS)
-    client.hset(KEYS.users(partition), "bob", pack_users(unpack_users([None]))[0])
+    client.hset(KEYS.users(partition), "bob", pack_users(unpack_users([None])).joined)
     assert state_digest(client, "n", PARTITIONS)["users"] != before
 
 
