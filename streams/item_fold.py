@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +23,7 @@ from freshet.core.state.records import (
     TREND_HALF_LIVES_S,
     Records,
 )
-from online_models.maths.covisitation import keep_largest, priorities
+from online_models.maths.covisitation import priorities
 from online_models.maths.trending import bucket_widths_ms
 from streams.deltas import ACTIVITY_DTYPE
 
@@ -129,17 +130,39 @@ def _cut(samples: list[bytes], grown: Sequence[int], half_life_s: float) -> None
     full = [row for row in grown if len(samples[row]) >= COVISIT_CAPACITY * _ROW_BYTES]
     if not full:
         return
-    rows = np.frombuffer(b"".join([samples[row] for row in full]), COVISIT_DTYPE)
-    lengths = [len(samples[row]) // _ROW_BYTES for row in full]
-    kept = keep_largest(
-        np.repeat(np.arange(len(full)), lengths),
-        sample_priorities(rows, half_life_s),
-        rows["next"],
-        COVISIT_CAPACITY,
-    )
-    blob, size = rows[kept].tobytes(), COVISIT_CAPACITY * _ROW_BYTES
-    for place, row in enumerate(full):
-        samples[row] = blob[place * size : (place + 1) * size]
+    rows = np.frombuffer(bytearray().join([samples[row] for row in full]), COVISIT_DTYPE)
+    ends = np.cumsum([len(samples[row]) // _ROW_BYTES for row in full])
+    _leave_largest(rows, sample_priorities(rows, half_life_s), ends, COVISIT_CAPACITY)
+    blob, size = rows.tobytes(), COVISIT_CAPACITY * _ROW_BYTES
+    for row, end in zip(full, ends.tolist(), strict=True):
+        start = end * _ROW_BYTES - len(samples[row])
+        samples[row] = blob[start : start + size]
+
+
+@compiled(rows_of(COVISIT_DTYPE), rows_of("f8"), rows_of("i8"), numba.int64)
+def _leave_largest(
+    rows: Any, priority: NDArray[np.float64], ends: NDArray[np.int64], capacity: int
+) -> None:
+    """Move the `capacity` largest of each sample to its front, the smallest of them the last.
+
+    As `keep_largest` in `online_models/maths/covisitation.py` chooses: of equal ones, that stays
+    whose next item has the smaller hash.
+    """
+    start = 0
+    for end in ends:
+        # Few are too many, so to look for the smallest of all again and again is quick.
+        for last in range(end - 1, start + capacity - 2, -1):
+            smallest = start
+            for at in range(start + 1, last + 1):
+                if priority[at] < priority[smallest] or (
+                    priority[at] == priority[smallest] and rows[at].next > rows[smallest].next
+                ):
+                    smallest = at
+            priority[smallest], priority[last] = priority[last], priority[smallest]
+            row = rows[smallest : smallest + 1].copy()
+            rows[smallest] = rows[last]
+            rows[last] = row[0]
+        start = end
 
 
 def sample_priorities(rows: NDArray[Any], half_life_s: float) -> NDArray[np.float64]:

@@ -48,14 +48,9 @@ EVENT_DTYPE = np.dtype(
 )
 """An event; those of a partition stand together, in the order of their offsets."""
 
-TOTALS_DTYPE = np.dtype(
-    [
-        (name, "<i8")
-        for name in (
-            "applied", "duplicates", "clamped", "late", "out_of_order", "erased", "changed",
-        )
-    ]
-)  # fmt: skip
+CHANGED = "changed"
+TOTALS = ("applied", "duplicates", "clamped", "late", "out_of_order", "erased", CHANGED)
+TOTALS_DTYPE = np.dtype([(name, "<i8") for name in TOTALS])
 """How many events of a partition were counted, what was the matter with them, and how many of its
 users changed."""
 

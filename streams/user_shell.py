@@ -40,7 +40,7 @@ from streams.partition_events import PartitionEvents, read_events
 from streams.record_batch import RecordBatch
 from streams.record_table import UNKNOWN, RecordTable
 from streams.store import Changes, Move, Position, Write
-from streams.user_fold import EVENT_DTYPE, UserFold, fold_users, rules
+from streams.user_fold import CHANGED, EVENT_DTYPE, TOTALS, UserFold, fold_users, rules
 from streams.user_packing import pack_users
 
 LIVE_WITHIN_MS = 3_600_000  # behind now; with older events, the past is being replayed
@@ -278,16 +278,15 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
 
     def _moved(self, reads: Sequence[PartitionEvents], fold: UserFold) -> list[Write]:
         """Move the positions in memory, and return what takes Redis there."""
-        totals = {read.partition: fold.totals[read.partition] for read in reads}
+        totals = [dict(zip(TOTALS, row, strict=True)) for row in fold.totals.tolist()]
         names = self._cache.names_of(fold.changed)
         packed = pack_users(self._cache.records, fold.changed)
-        values = packed.split([int(totals[read.partition]["changed"]) for read in reads])
+        values = packed.split([totals[read.partition].pop(CHANGED) for read in reads])
         writes, start = [], 0
         for read, own_values in zip(reads, values, strict=True):
             partition, end = read.partition, start + len(own_values.lengths)
             state, own_names = self._states[partition], names[start:end]
-            added = {name: int(totals[partition][name]) for name in _COUNTED}
-            position = state.moved(read.batch.end, rejected=len(read.rejects), **added)
+            position = state.moved(read.batch.end, rejected=len(read.rejects), **totals[partition])
             position["watermark_ts_ms"] = int(fold.watermarks_ms[partition])
             if read.beats:
                 position["heartbeat_ts_ms"] = max(read.beats)
