@@ -10,9 +10,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 from streams.exits import EXIT_SETTING, ExitCounts
 
@@ -23,6 +24,30 @@ LONGEST_PAUSE_S = 10.0
 HEALTHY_S = 10.0
 KILL_AFTER_S = 2.0
 CRASH_LOOP = 5  # ends in a row, none after a healthy life
+
+
+class _Stop:
+    """Whether this process was asked to end; a signal handler may say so at any moment.
+
+    No `threading.Event`: a handler runs in the thread that waits, and an event's lock cannot be
+    taken twice. A `SimpleQueue` may be put into while it is being waited for.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._calls: SimpleQueue[None] = SimpleQueue()
+
+    def ask(self) -> None:
+        """Note that the process shall end, and wake who waits."""
+        self.asked = True
+        self._calls.put(None)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until the process is asked to end, or for so long; return whether it was."""
+        if not self.asked:
+            with suppress(Empty):
+                self._calls.get(timeout=timeout_s)
+        return self.asked
 
 
 def next_pause_s(pause_s: float, lived_s: float) -> float:
@@ -54,24 +79,24 @@ def supervise(
     Returns:
         The exit code: 0 after a signal, else the program's own.
     """
-    asked = threading.Event()
+    stop = _Stop()
     child: subprocess.Popen[bytes] | None = None
     counts = counts or ExitCounts(None)
 
-    def stop(_signal: int, _frame: object) -> None:
-        asked.set()
+    def ask(_signal: int, _frame: object) -> None:
+        stop.ask()
         if child is not None and child.poll() is None:
             child.terminate()
 
     for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_number, stop)
+        signal.signal(signal_number, ask)
     pause_s, in_a_row = FIRST_PAUSE_S / 2, 0
-    while not asked.is_set():
+    while not stop.asked:
         started, noted = clock(), counts.read().total()
         child = subprocess.Popen(_tethered(command), start_new_session=True, pass_fds=inherited)
-        code = _wait(child, asked, shutdown_s + KILL_AFTER_S)
-        if asked.is_set() or code in (0, EXIT_SETTING):
-            return 0 if asked.is_set() else code
+        code = _wait(child, stop, shutdown_s + KILL_AFTER_S)
+        if stop.asked or code in (0, EXIT_SETTING):
+            return 0 if stop.asked else code
         if counts.read().total() == noted:
             counts.note("killed" if code < 0 else "unknown")
         lived_s = clock() - started
@@ -86,7 +111,7 @@ def supervise(
                 HEALTHY_S,
                 ", ".join(f"{count} {reason}" for reason, count in counts.read().items()),
             )
-        asked.wait(pause_s)
+        stop.wait(pause_s)
     return 0
 
 
@@ -94,9 +119,9 @@ def _tethered(command: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "freshet.embedded.tether", str(os.getpid()), *command]
 
 
-def _wait(child: subprocess.Popen[bytes], asked: threading.Event, kill_after_s: float) -> int:
+def _wait(child: subprocess.Popen[bytes], stop: _Stop, kill_after_s: float) -> int:
     while child.poll() is None:
-        if asked.wait(0.05):
+        if stop.wait(0.05):
             child.terminate()  # once more: the signal may have come before the child was known
             try:
                 return child.wait(kill_after_s)
