@@ -67,14 +67,18 @@ def kafka_broker() -> Iterator[KafkaBroker]:
         yield broker
 
 
-@pytest.fixture
-def redis_server() -> Iterator[RedisServer | RedisCluster]:
-    """An empty Redis of the test's own, which the test may kill.
+@pytest.fixture(scope="session")
+def redis_kind() -> type[RedisServer | RedisCluster]:
+    """What all tests take for their Redis; `FRESHET_TEST_REDIS=cluster` makes it three nodes."""
+    return RedisCluster if os.environ.get("FRESHET_TEST_REDIS") == "cluster" else RedisServer
 
-    `FRESHET_TEST_REDIS=cluster` makes it a cluster of three nodes, for all tests.
-    """
-    cluster = os.environ.get("FRESHET_TEST_REDIS") == "cluster"
-    with RedisCluster() if cluster else RedisServer() as server:
+
+@pytest.fixture
+def redis_server(
+    redis_kind: type[RedisServer | RedisCluster],
+) -> Iterator[RedisServer | RedisCluster]:
+    """An empty Redis of the test's own, which the test may kill."""
+    with redis_kind() as server:
         yield server
 
 

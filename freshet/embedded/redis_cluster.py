@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from redis.crc import key_slot
 
 from freshet.core.errors import ServiceError
 from freshet.embedded.child import Child
@@ -53,6 +54,11 @@ class RedisNode:
         }
         self._executable = executable
         self.start()
+
+    @property
+    def url(self) -> str:
+        """Its own address, for commands to this node alone."""
+        return f"redis://127.0.0.1:{self.port}"
 
     @property
     def client(self) -> Any:
@@ -118,6 +124,11 @@ class RedisCluster:
         """Its address, as `FRESHET_REDIS_URL` takes it."""
         return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
 
+    def node_of(self, key: str) -> RedisNode:
+        """Return the node that holds a key."""
+        slot = key_slot(key.encode())
+        return next(node for node, slots in zip(self.nodes, _slots(), strict=True) if slot in slots)
+
     def start(self) -> None:
         """Start all nodes again and wait until they are a cluster."""
         for node in self.nodes:
@@ -136,8 +147,7 @@ class RedisCluster:
         self._temporary.cleanup()
 
     def _join(self) -> None:
-        for number, node in enumerate(self.nodes):
-            slots = range(SLOTS * number // NODES, SLOTS * (number + 1) // NODES)
+        for number, (node, slots) in enumerate(zip(self.nodes, _slots(), strict=True)):
             with node.client as client:
                 # Nodes with the same epoch would first have to settle who is right.
                 client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
@@ -168,6 +178,11 @@ class RedisCluster:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _slots() -> list[range]:
+    """Return the slots of each node."""
+    return [range(SLOTS * n // NODES, SLOTS * (n + 1) // NODES) for n in range(NODES)]
 
 
 def _free_port() -> int:

@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-import redis
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -19,6 +18,7 @@ from selenium.webdriver.common.keys import Keys
 from freshet.core.events.codec import encode
 from freshet.core.events.partition import partition_of
 from freshet.core.events.schema import Item
+from freshet.core.state.client import connect
 from freshet.core.state.keys import Keys as StateKeys
 from freshet.embedded.broker import PARTITIONS
 from online_models.artifacts.tiny import publish_tiny_bundle, tiny_items
@@ -54,7 +54,7 @@ def offer(settings: Any) -> Callable[..., None]:
     keys = StateKeys(settings.namespace)
 
     def write(*item_ids: str) -> None:
-        with redis.Redis.from_url(settings.redis_url) as client:
+        with connect(settings.redis_url) as client:
             for item_id in item_ids:
                 entry = encode(Item(item_id=item_id, title=f"Title {item_id}"))
                 client.hset(keys.catalog(partition_of(item_id, PARTITIONS)), item_id, entry)

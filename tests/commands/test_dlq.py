@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import redis
 from click.testing import CliRunner, Result
 
 from freshet.commands.main import cli
@@ -21,6 +20,7 @@ from freshet.core.events.producer import EventProducer
 from freshet.core.events.schema import Event
 from freshet.core.events.topics import Topics
 from freshet.core.settings import Settings, environment_of
+from freshet.core.state.client import connect
 from freshet.core.state.reader import StateReader
 from freshet.embedded.child import Child
 
@@ -121,7 +121,7 @@ def test_a_stray_event_is_sent_to_its_own_partition_and_counts_once(
     assert replayed.exit_code == 0
     assert replayed.stdout == "sent 2 again: undecodable 1, wrong_partition 1\n"
     wait_until(lambda: listed(settings)["letters"] == 3, 60, "one is a letter again")
-    client = redis.Redis.from_url(settings.redis_url)
+    client = connect(settings.redis_url)
     reader = StateReader(client, settings.namespace, settings.partitions)
     wait_until(lambda: reader.user("alice") is not None, 30, "the other one counts")
     assert [

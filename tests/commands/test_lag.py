@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import redis
 from click.testing import CliRunner, Result
 
 from freshet.commands.lag import look
@@ -23,6 +22,7 @@ from freshet.core.events.producer import EventProducer
 from freshet.core.events.topics import Topics
 from freshet.core.progress import FOLDS, FoldProgress
 from freshet.core.settings import Settings, environment_of
+from freshet.core.state.client import connect
 from freshet.core.state.keys import Keys
 
 NOW_MS = 1_700_000_000_000
@@ -84,7 +84,7 @@ def position(settings: Settings) -> Iterator[Any]:
         producer.send(Topics(settings.namespace).events, 1, b"x")
     producer.flush()
     producer.close()
-    client = redis.Redis.from_url(settings.redis_url)
+    client = connect(settings.redis_url)
     key = Keys(settings.namespace).user_position(1)
     yield lambda offset: client.hset(key, "next", offset)
     client.close()

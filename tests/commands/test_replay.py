@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import redis
 from click.testing import CliRunner
 
 from freshet.commands.main import cli
@@ -16,6 +15,7 @@ from freshet.commands.processes import Server
 from freshet.core.events.cluster import discover_partitions
 from freshet.core.events.recorded import read_events
 from freshet.core.settings import Settings, environment_of
+from freshet.core.state.client import connect
 from freshet.core.state.reader import StateReader
 from freshet.embedded.child import Child
 from replay.audit import Audit, Ledger
@@ -45,7 +45,7 @@ def _figures(done: subprocess.CompletedProcess[str]) -> dict:
 def _audit(settings: Settings, log: Path) -> Audit:
     ledger = Ledger()
     ledger.note(read_events(log))
-    with redis.Redis.from_url(settings.redis_url) as client:
+    with connect(settings.redis_url) as client:
         reader = StateReader(client, settings.namespace, discover_partitions(settings))
         return ledger.audit(*reader.users())
 

@@ -60,14 +60,14 @@ def _plant_bugs(budget: Path) -> None:
 
 
 def _become_the_next_version() -> None:
-    import redis.asyncio
+    from redis.commands.core import AsyncScriptCommands  # clients of both kinds are heirs of it
 
-    register: Any = redis.asyncio.Redis.register_script
+    register: Any = AsyncScriptCommands.register_script
 
     def registered(self: Any, script: str) -> Any:
         return register(self, script + "\n-- of the next version")
 
-    redis.asyncio.Redis.register_script = registered  # type: ignore[method-assign]
+    AsyncScriptCommands.register_script = registered  # type: ignore[method-assign]
 
 
 def main() -> None:

@@ -14,9 +14,9 @@ from freshet.commands.processes import start_worker
 from freshet.core.settings import Settings
 from freshet.embedded.broker import EmbeddedBroker
 from freshet.embedded.child import Child
-from freshet.embedded.redis import RedisServer
 
 from .catalogue import ELSEWHERE
+from .plugs import RedisUnderTest
 from .results import Results
 from .stream import Stream, WaitUntil, open_stream
 
@@ -64,9 +64,9 @@ def measured(request: pytest.FixtureRequest) -> Measured:
 
 
 @pytest.fixture
-def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+def redis_server(redis_kind: type[RedisUnderTest], tmp_path: Path) -> Iterator[RedisUnderTest]:
     """An empty Redis of the test's own, durable, its files in a folder that can be copied."""
-    with RedisServer(folder=tmp_path / "redis", durable=True) as server:
+    with redis_kind(folder=tmp_path / "redis", durable=True) as server:
         yield server
 
 
@@ -101,12 +101,13 @@ class Running:
 
     stream: Stream
     worker: Child
-    redis: RedisServer
+    redis: RedisUnderTest
 
 
 @pytest.fixture(scope="module")
 def running(
     embedded_broker: EmbeddedBroker,
+    redis_kind: type[RedisUnderTest],
     wait_until: WaitUntil,
     seed: int,
     tmp_path_factory: pytest.TempPathFactory,
@@ -116,7 +117,7 @@ def running(
     The truth adds up, so each of them checks what the ones before it sent too.
     """
     folder = tmp_path_factory.mktemp("running")
-    with RedisServer() as server:
+    with redis_kind() as server:
         settings = Settings(
             namespace=f"running-{next(_numbers)}",
             kafka_bootstrap=embedded_broker.bootstrap,

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import redis
 from confluent_kafka import Consumer, TopicPartition
 
 from freshet.core.events.cluster import discover_partitions
@@ -21,6 +20,7 @@ from freshet.core.events.schema import EVENT_TYPES, Event, Item
 from freshet.core.events.topics import Topics
 from freshet.core.progress import ProgressReader
 from freshet.core.settings import Settings
+from freshet.core.state.client import connect
 from freshet.core.state.reader import StateReader
 
 USERS, ITEMS = 50, 30
@@ -199,7 +199,7 @@ def open_stream(settings: Settings, wait_until: WaitUntil, seed: int) -> Stream:
         wait_until,
         seed,
         partitions,
-        StateReader(redis.Redis.from_url(settings.redis_url), settings.namespace, partitions),
+        StateReader(connect(settings.redis_url), settings.namespace, partitions),
         # A record without company is a batch, and the embedded broker hands out one batch a fetch.
         EventProducer(settings.kafka_bootstrap, linger_ms=20),
         ProgressReader(settings, partitions),

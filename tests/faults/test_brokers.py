@@ -12,12 +12,11 @@ import pytest
 
 from freshet.commands.processes import Server
 from freshet.core.settings import Settings
-from freshet.embedded.child import Child
 from freshet.embedded.kafka import KafkaBroker
-from freshet.embedded.redis import RedisServer
 
 from .conftest import Measured, OpenStream
-from .plugs import await_worker, worker_process
+from .plugs import RedisUnderTest, await_worker, worker_process
+from .steps import Start, answered, caught_up, exact
 from .stream import Stream, WaitUntil
 from .visitor import visiting
 
@@ -27,8 +26,6 @@ CHUNK = 1_000
 LOG_BYTES_A_MINUTE = 100_000
 
 _numbers = itertools.count()
-
-Start = Callable[[Settings], Child]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +37,7 @@ def mortal_broker() -> Iterator[KafkaBroker]:
 
 @pytest.fixture
 def mortal(
-    mortal_broker: KafkaBroker, redis_server: RedisServer, tmp_path: Path, streaming: OpenStream
+    mortal_broker: KafkaBroker, redis_server: RedisUnderTest, tmp_path: Path, streaming: OpenStream
 ) -> Iterator[Stream]:
     """A stream on the broker that dies, alive at first and at the end."""
     settings = Settings(
@@ -67,9 +64,7 @@ def test_a_broker_that_restarts_interrupts_and_loses_nothing(
 ) -> None:
     """Killed in mid-stream; the feed does not notice, the worker reads on when it is back."""
     mortal.offer("item-1", "item-2", "item-3")
-    worker(mortal.settings)
-    mortal.send(CHUNK)
-    mortal.catch_up()
+    caught_up(mortal, worker, CHUNK)
     with visiting(server(mortal.settings).url, "user-1") as visits:
         mortal.send(CHUNK)
         mortal_broker.kill()
@@ -78,15 +73,7 @@ def test_a_broker_that_restarts_interrupts_and_loses_nothing(
         mortal.send(CHUNK)
         mortal.catch_up()
         recovery_s = time.monotonic() - started
-    mortal.check()
-    visits.check()
-    measured(
-        recovery_s=recovery_s,
-        counted=mortal.applied(),
-        sent=mortal.sent,
-        requests=visits.codes.total(),
-        slowest_ms=visits.slowest_ms,
-    )
+    measured(recovery_s=recovery_s, **exact(mortal), **answered(visits))
 
 
 @pytest.mark.fault(12, promise="waits without flooding its log, and starts when the broker does")
@@ -107,7 +94,6 @@ def test_a_worker_that_starts_without_a_broker_waits_for_it(
     without_s = time.monotonic() - started
     lines = len(supervisor.log.read_text().splitlines())
     recovery_s = mortal.catch_up()
-    mortal.check()
     measured(without_s=without_s, log_lines=lines, recovery_s=recovery_s)
     assert lines <= 5 * without_s
 

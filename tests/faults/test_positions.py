@@ -6,13 +6,11 @@ import os
 import re
 import socket
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import msgspec
 import pytest
-import redis
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -20,18 +18,17 @@ from freshet.commands.processes import VERB
 from freshet.core.events.codec import encode
 from freshet.core.events.topics import Topics
 from freshet.core.settings import Settings, environment_of
+from freshet.core.state.client import connect
 from freshet.core.state.reader import state_hash
-from freshet.embedded.child import Child
 
 from .conftest import Measured, OpenStream, Running
 from .plugs import await_worker, frozen
+from .steps import Start, caught_up, exact
 from .stream import Stream, WaitUntil
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(180)]
 
 CHUNK = 1_000
-
-Start = Callable[[Settings], Child]
 
 
 @pytest.fixture
@@ -48,7 +45,7 @@ def test_a_replay_into_a_namespace_with_events_is_refused(
     stream = running.stream
     stream.send(100)
     stream.catch_up()
-    client = redis.Redis.from_url(stream.settings.redis_url)
+    client = connect(stream.settings.redis_url)
     before = state_hash(client, stream.settings.namespace, stream.partitions)
     log = tmp_path / "other.events.jsonl"
     log.write_bytes(b"".join(encode(event) + b"\n" for event in stream.events(10)))
@@ -73,16 +70,13 @@ def test_records_that_the_log_dropped_while_no_worker_ran_are_counted(
 ) -> None:
     """Retention passed the position."""
     stream = counting
-    first = worker(stream.settings)
-    stream.send(CHUNK)
-    stream.catch_up()
+    first = caught_up(stream, worker, CHUNK)
     first.stop()
     lost = drop_and_forget(stream)
     worker(stream.settings)
     stream.catch_up()
-    stream.check()
+    measured(lost=lost, **exact(stream))
     assert counted_lost(stream.settings) == lost
-    measured(lost=lost, counted=stream.applied(), sent=stream.sent)
 
 
 @pytest.mark.kafka
@@ -92,16 +86,13 @@ def test_records_that_the_log_dropped_before_a_slow_worker_are_counted(
 ) -> None:
     """Retention overtakes it in mid-stream."""
     stream = counting
-    supervisor = worker(stream.settings)
-    stream.send(CHUNK)
-    stream.catch_up()
+    supervisor = caught_up(stream, worker, CHUNK)
     with frozen(await_worker(supervisor, wait_until).pid):
         lost = drop_and_forget(stream)
     stream.send(CHUNK)
     stream.catch_up()
-    stream.check()
+    measured(lost=lost, **exact(stream))
     assert counted_lost(stream.settings) == lost
-    measured(lost=lost, counted=stream.applied(), sent=stream.sent)
 
 
 @pytest.mark.fault(65, promise="refused with a sentence and code 2, instead of skipping events")
@@ -109,7 +100,7 @@ def test_a_position_behind_the_end_is_refused(
     stream: Stream, worker: Start, wait_until: WaitUntil, measured: Measured
 ) -> None:
     """The topic was created anew: starting would skip events, so the worker says so and ends."""
-    client = redis.Redis.from_url(stream.settings.redis_url)
+    client = connect(stream.settings.redis_url)
     client.hset(f"{stream.settings.namespace}:{{u0}}:position", "next", 10**9)
     refused = worker(stream.settings)
     wait_until(lambda: not refused.running, 30, "the worker ends")

@@ -13,11 +13,10 @@ import pytest
 from freshet.commands.processes import VERB
 from freshet.core.settings import Settings, environment_of
 from freshet.embedded.child import Child
-from freshet.embedded.redis import RedisServer
 
 from .altered_worker import start_buggy_worker
 from .conftest import Measured, OpenStream, Running
-from .plugs import START_S, await_worker, frozen
+from .plugs import START_S, RedisUnderTest, await_worker, frozen, server_of
 from .proxy import Proxy
 from .stream import Stream, WaitUntil
 
@@ -121,7 +120,7 @@ def test_sigterm_ends_the_worker_in_time(
 def test_sigterm_ends_a_worker_whose_redis_hangs(
     kafka_settings: Settings,
     streaming: OpenStream,
-    redis_server: RedisServer,
+    redis_server: RedisUnderTest,
     worker: Start,
     tmp_path: Path,
     measured: Measured,
@@ -138,7 +137,7 @@ def test_sigterm_ends_a_worker_whose_redis_hangs(
     try:
         stream.send(200)
         stream.catch_up()
-        with frozen(redis_server.child.pid):
+        with frozen(server_of(redis_server, settings, "user-1").child.pid):
             stream.send(200)
             started = time.monotonic()
             code = alone.stop(settings.shutdown_s + 10)
@@ -157,7 +156,7 @@ def test_sigterm_ends_a_worker_whose_redis_hangs(
 @pytest.mark.fault(5, promise="another takes over; what the frozen one had sent is refused")
 def test_a_worker_that_wakes_when_its_partitions_are_gone_writes_nothing(
     kafka_stream: Stream,
-    redis_server: RedisServer,
+    redis_server: RedisUnderTest,
     worker: Start,
     wait_until: WaitUntil,
     measured: Measured,

@@ -164,9 +164,9 @@ def test_what_the_log_drops_while_a_worker_runs_is_counted(
     send(settings, sent - 5, first=5, context_bytes=10_000)  # twice as much as the broker keeps
     process.resume()
     wait_until(lambda: total("next") == sent)
-    reader.close()
     lost = metric(settings, "freshet_events_lost_total", fold="users")
     assert lost == sent - total("applied") > 0
+    reader.close()
 
 
 def test_a_worker_tells_what_it_does_and_how_often_it_fell(
