@@ -1,7 +1,7 @@
 """The shell around a fold: rounds of batches, positions, and the gap check.
 
-A round holds at most one batch of each partition. It is folded in one go, because a fold costs
-almost as much for ten events as for a thousand; then every partition's state and position are
+A round holds at most one batch of each partition. It is folded in one go, because a round costs as
+much as hundreds of events whatever it holds; then every partition's state and position are
 written by a script of their own. While a round is being written, the next one is folded.
 """
 

@@ -1,7 +1,8 @@
-"""Layouts of the packed records in Redis, and the only code that packs and unpacks them.
+"""Layouts of the records, in memory and packed in Redis, and what reads them.
 
-Law: a record is written by one fold and read by everyone, always through this module. A change of
-a layout raises `LAYOUT_VERSION`, and a process refuses state of another version.
+Law: a record is written by one fold and read by everyone through this module. Items are packed as
+they are in memory, users by `streams/user_packing.py`. A change of a layout raises
+`LAYOUT_VERSION`, and a process refuses state of another version.
 
 There are a million users for a thousand items, so their record is made small:
 
