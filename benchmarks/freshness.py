@@ -143,7 +143,12 @@ def main(
             bench.produce(GREETING)
             bench.wait_until_drained()
             found = {str(rate): measure_rate(bench, rate, seconds) for rate in rates}
-        figures: dict[str, Any] = {"rates": found, "seconds": seconds, "linger_ms": linger_ms}
+        figures: dict[str, Any] = {
+            "rates": found,
+            "seconds": seconds,
+            "linger_ms": linger_ms,
+            "partitions": bench.place.partitions,
+        }
         figures |= {name: found[str(rates[0])][name] for name in ("user_p99_ms", "item_p99_ms")}
         if backlog:
             figures["backlog"] = measure_backlog(bench, backlog, rates[0], seconds)

@@ -32,9 +32,16 @@ PLAIN = "plain_faust"
 @click.option("--plain-events", default=60_000, help="Events of a round of the plain agent.")
 @click.option("--peer-events", default=200_000, help="Events of a round of each peer.")
 @click.option("--rounds", default=3, help="Rounds of each, in turn; medians are printed.")
+@click.option("--partitions", default=8, help="Of the topics, for the worker and its peers.")
 @click.option("--peers/--no-peers", default=True, help="Bytewax and Quix Streams too.")
 def main(
-    broker: str, events: int, plain_events: int, peer_events: int, rounds: int, peers: bool
+    broker: str,
+    events: int,
+    plain_events: int,
+    peer_events: int,
+    rounds: int,
+    partitions: int,
+    peers: bool,
 ) -> None:
     """Measure one worker against a plain Faust agent, Bytewax and Quix Streams."""
     python = {PLAIN: sys.executable}
@@ -44,18 +51,21 @@ def main(
     theirs: dict[str, list[float]] = {name: [] for name in python}
     with KafkaBroker() as kafka:
         for number in range(rounds):
-            rate, redis_s = measure_worker(kafka, events, number)
+            rate, redis_s = measure_worker(kafka, events, number, partitions)
             ours.append(rate)
             redis_us.append(redis_s / events * 1e6)
             for name, interpreter in python.items():
                 count = plain_events if name == PLAIN else peer_events
-                theirs[name].append(measure_peer(kafka, name, interpreter, count, number))
+                theirs[name].append(
+                    measure_peer(kafka, name, interpreter, count, number, partitions)
+                )
             shown = [f"{name} {rates[-1]:,.0f}/s" for name, rates in theirs.items()]
             click.echo(f"round {number + 1}: worker {rate:,.0f}/s, {', '.join(shown)}")
     figures = {
         "broker": broker,
         "events": events,
         "rounds": rounds,
+        "partitions": partitions,
         **_rates("", ours),
         "redis_cpu_us_per_event": round(statistics.median(redis_us), 2),
     }
@@ -66,10 +76,12 @@ def main(
     click.echo(json.dumps({**figures, "load_average": os.getloadavg()[0]}))
 
 
-def measure_worker(kafka: KafkaBroker, events: int, number: int) -> tuple[float, float]:
+def measure_worker(
+    kafka: KafkaBroker, events: int, number: int, partitions: int
+) -> tuple[float, float]:
     """Return the events per second of one worker, and the CPU seconds that Redis took."""
     with ExitStack() as stack:
-        place = stage(stack, kafka, f"worker-{number}")
+        place = stage(stack, kafka, f"worker-{number}", partitions=partitions)
         place.produce(events, seed=number)
         with running_worker(place.settings) as process:
             rate = fold_rate([process], place.applied, events)
@@ -77,7 +89,9 @@ def measure_worker(kafka: KafkaBroker, events: int, number: int) -> tuple[float,
         return rate, cpu["used_cpu_user"] + cpu["used_cpu_sys"]
 
 
-def measure_peer(kafka: KafkaBroker, name: str, python: str, events: int, number: int) -> float:
+def measure_peer(
+    kafka: KafkaBroker, name: str, python: str, events: int, number: int, partitions: int
+) -> float:
     """Return the events per second of a peer.
 
     Args:
@@ -86,9 +100,10 @@ def measure_peer(kafka: KafkaBroker, name: str, python: str, events: int, number
         python: interpreter of its environment.
         events: how many.
         number: of the round.
+        partitions: of its topics.
     """
     with ExitStack() as stack:
-        place = stage(stack, kafka, f"{name.replace('_', '-')}-{number}")
+        place = stage(stack, kafka, f"{name.replace('_', '-')}-{number}", partitions=partitions)
         place.produce(events, seed=number)
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         settings = place.settings

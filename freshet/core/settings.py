@@ -48,7 +48,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "redis://127.0.0.1:6379/0"
     partitions: Annotated[
         int, Meta(ge=1, le=256, description="partitions of topics that Freshet creates")
-    ] = 8
+    ] = 4
     models_dir: Annotated[
         str, Meta(min_length=1, description="folder of the published model bundles")
     ] = ".freshet/models"
@@ -67,7 +67,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             description="a fetch is answered when there is much, or after so long: the pace of the "
             "folds, and most of their delay",
         ),
-    ] = 20
+    ] = 10
     user_ttl_s: Annotated[
         int, Meta(ge=60, description="a user without events for so long is forgotten")
     ] = 30 * 86_400
