@@ -1,8 +1,8 @@
 """The folds alone, without Kafka and Redis: what an event and a round cost the processor.
 
 Full rounds tell the cost of an event, small ones what a round costs whatever it holds: the one
-bounds the throughput of a worker, the other how fresh its state is at a moderate rate. Users and
-items have been met before, so that nothing is read.
+bounds the throughput of a worker, the other how fresh its state is at a moderate rate. What counts
+comes behind some full rounds, so that nearly all users and items have been met before.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class _Outbox:
         return [None] * len(records)
 
 
-class Log:
+class _Log:
     """Hands out consecutive batches of each partition of a topic."""
 
     def __init__(self, topic: str) -> None:
@@ -126,7 +126,7 @@ async def _measure(models_dir: str, sizes: Sequence[int]) -> tuple[list[float], 
     keys, values = encoded_events(sum(sizes), users=USERS, items=ITEMS, seed=1)
     where = partition_of_hash(murmur2_many(keys), PARTITIONS).tolist()
     log = iter(zip(where, values, strict=True))
-    events, deltas = Log(users.topic), Log(items.topic)
+    events, deltas = _Log(users.topic), _Log(items.topic)
     user_s, item_s = [], []
     for size in sizes:
         some = events.batches((next(log) for _ in range(size)), now_ms)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import threading
 import time
 from contextlib import ExitStack
@@ -20,17 +19,15 @@ import httpx
 import numpy as np
 import psutil
 
+from benchmarks.installation import installation
 from benchmarks.steady_events import USERS, go, steady_events
 from benchmarks.workload import encoded_events, produce_all
-from freshet.commands.processes import start_server, start_worker
 from freshet.core.events.cluster import discover_partitions
 from freshet.core.events.codec import encode
 from freshet.core.events.topics import Topics
 from freshet.core.progress import ProgressReader
 from freshet.core.settings import Settings
 from freshet.embedded.child import Child
-from freshet.embedded.kafka import KafkaBroker
-from freshet.embedded.redis import RedisServer
 from online_models.artifacts.tiny import publish_tiny_bundle, tiny_items
 
 EVENTS_PER_USER = 60  # more than a history holds
@@ -51,22 +48,13 @@ def main(
     """Measure whether worker and server grow, on Apache Kafka."""
     seconds = int(minutes * 60)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        kafka = stack.enter_context(KafkaBroker())
-        settings = Settings(
-            namespace="bench",
-            kafka_bootstrap=kafka.bootstrap,
-            redis_url=stack.enter_context(RedisServer()).url,
-            models_dir=str(folder / "models"),
-            http_port=0,
-        )
+        place = stack.enter_context(installation())
+        settings = place.settings
         partitions = discover_partitions(settings)
         publish_tiny_bundle(Path(settings.models_dir), tiny_items(items))
-        supervisor = start_worker(settings, log=folder / "worker.log")
-        stack.callback(supervisor.stop)
+        supervisor = place.start_worker()
         _fill(settings, partitions, items, users)
-        server = start_server(settings, log=folder / "server.log")
-        stack.callback(server.child.stop)
+        server = place.start_server()
         options = [
             part
             for name, value in {

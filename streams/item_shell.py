@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +28,9 @@ MOST_DELTA_BYTES = 50_000
 
 
 class _Changed(NamedTuple):
-    """Fields of a HASH and what they become."""
+    """Items, by name or by hash, and what their records or transitions become."""
 
-    names: list[str]
+    ids: list[Any]
     values: Packed
 
 
@@ -113,11 +113,10 @@ class ItemShell(FoldShell[FoldedDeltas, ItemCache]):
         )
         state.position = position
         changes = [
-            Changes(keys.items(partition), items.names, items.values),
-            Changes(keys.covisits(partition), covisits.names, covisits.values),
+            Changes(keys.items(partition), items.ids, items.values),
+            Changes(keys.covisits(partition), list(map(str, covisits.ids)), covisits.values),
         ]
-        hashes = [int(item) for item in covisits.names]
-        return Write(move, changes, {"items": items.names, "covisits": hashes})
+        return Write(move, changes, {"items": items.ids, "covisits": covisits.ids})
 
     async def _fold_items(self, reads: Sequence[PartitionDeltas]) -> list[_Changed]:
         """Count into the records of the items, and return those of each partition."""
@@ -143,7 +142,7 @@ class ItemShell(FoldShell[FoldedDeltas, ItemCache]):
             self._cache.items.add(names, unpack_items([blob for some in found for blob in some]))
 
     async def _fold_covisits(self, reads: Sequence[PartitionDeltas]) -> list[_Changed]:
-        """Return the new transitions of each partition, by the decimal hash of the item."""
+        """Return the new transitions of each partition, by the hash of the item."""
         rows = [part for read in reads for part in read.covisits]
         if not rows:
             return [_Changed([], Packed()) for _ in reads]
@@ -160,9 +159,7 @@ class ItemShell(FoldShell[FoldedDeltas, ItemCache]):
         for item, owner, old, sample in zip(items, owners, before, after, strict=True):
             if sample is not old:
                 changed[owner][item] = samples[item] = sample
-        return [
-            _Changed(list(map(str, new)), Packed.of(list(new.values()))) for new in changed.values()
-        ]
+        return [_Changed(list(new), Packed.of(list(new.values()))) for new in changed.values()]
 
     async def _load_covisits(self, items: Sequence[int], owners: Sequence[int]) -> None:
         samples = self._cache.covisits

@@ -1,6 +1,6 @@
-"""Records of one partition that a worker has met, in one array, found by name.
+"""Records of one kind that a worker has met, in one array, found by name.
 
-What Redis holds of them, record for record: this worker is the only writer of the partition. The
+What Redis holds of them, record for record: this worker is the only writer of their partitions. The
 folds change them where they stand.
 """
 

@@ -2,7 +2,8 @@
 
 Law: what becomes of a record is a function of the record and of its events in their order, and
 folding a log in one batch or in many gives the same bytes. So nothing here depends on a clock, on
-the size of the batch or on who else is in it.
+the size of the batch or on who else is in it. What is early or late is told by the log alone: by
+each record's own log time, and by the events before it in its partition.
 """
 
 from __future__ import annotations

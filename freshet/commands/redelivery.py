@@ -105,7 +105,7 @@ def redeliver(
             continue
         outcome.sent[letter.reason] += 1
         if producer is not None:
-            producer.send(record.topic, record.partition, record.value, key=record.key)
+            producer.send_record(record)
             unconfirmed.append(letter)
             if len(unconfirmed) >= RECEIPT_EVERY:
                 _confirm(producer, topics, unconfirmed)
@@ -127,10 +127,7 @@ def _confirm(producer: EventProducer, topics: Topics, letters: list[DeadLetter])
     """Wait until the letters are kept, then write their receipts."""
     producer.flush()
     for letter in letters:
-        receipt = letter.receipt().record(topics.dead_letters)
-        producer.send(
-            receipt.topic, receipt.partition, None, key=receipt.key, headers=receipt.headers
-        )
+        producer.send_record(letter.receipt().record(topics.dead_letters))
     producer.flush()
     letters.clear()
 

@@ -55,10 +55,7 @@ def listed(settings: Settings, *arguments: str) -> dict:
 def write(producer: EventProducer, settings: Settings, *letters: DeadLetter) -> None:
     """Put letters on their topic."""
     for letter in letters:
-        topic, partition, key, value, headers = letter.record(
-            Topics(settings.namespace).dead_letters
-        )
-        producer.send(topic, partition, value, key=key, headers=headers)
+        producer.send_record(letter.record(Topics(settings.namespace).dead_letters))
     producer.flush()
 
 

@@ -11,6 +11,7 @@ from freshet.commands.redelivery import RECEIPT_EVERY, again, redeliver, waiting
 from freshet.core.errors import EventError, ServiceError
 from freshet.core.events.dead_letter import DeadLetter, Origin, read_letter
 from freshet.core.events.partition import partition_of
+from freshet.core.events.producer import Record
 from freshet.core.events.topics import Topics
 
 TOPICS = Topics("freshet")
@@ -37,9 +38,8 @@ class MemoryProducer:
         self.sent: list[tuple[str, int, bytes | None, bytes | None]] = []
         self.failing = False
 
-    def send(
-        self, topic: str, partition: int, value: bytes | None, *, key: Any, headers: Any = ()
-    ) -> None:
+    def send_record(self, record: Record) -> None:
+        topic, partition, key, value, headers = record
         if topic == TOPICS.dead_letters:
             self.log.written.append(read_letter(value, headers, 0))
         else:

@@ -57,15 +57,13 @@ _TAIL = [
 _MEMORY_ONLY = [
     ("erased_ts_ms", "<i8"),  # events up to then stay forgotten; see `Keys.erased`
     ("partition", "<u2"),  # of the user
-    ("dirty", "<u2"),  # what the fold that is under way has done to the user
+    ("dirty", "u1"),  # what the fold that is under way has done to the user
 ]
 USER_DTYPE = np.dtype([*_HEAD, *_MEMORY_ONLY, *_TAIL])
 """A user in memory."""
 
 HISTORY_DTYPE = np.dtype([("item", "<u4"), ("ts_s", "<u4"), ("type", "u1")])
 """A row of a history that was read."""
-
-_HISTORY_WORD = USER_DTYPE.fields["history"][1] // 2  # type: ignore[index]
 
 # Numpy copies a structure field by field: the tail travels as one.
 _TAIL_BYTES = ("tail", f"V{np.dtype(_TAIL).itemsize}")
@@ -190,34 +188,7 @@ def _gaps_s() -> NDArray[np.int64]:
 
 
 GAPS_S = _gaps_s()
-
-
-def newest_history(
-    users: Records, chosen: NDArray[np.int64], length: int
-) -> tuple[NDArray[np.uint32], NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the newest interactions of users, newest first.
-
-    Args:
-        users: (u,) of `USER_DTYPE`, contiguous.
-        chosen: (n,) rows of those asked for.
-        length: at most `HISTORY_LENGTH`.
-
-    Returns:
-        Items, types, ages in seconds before the newest, and which of them exist;
-        each (n, length).
-    """
-    total = interactions(users)[chosen, None]
-    back = np.arange(length)
-    slots = (total - 1 - back) % HISTORY_LENGTH  # (n, length)
-    # As 16-bit words, which numpy gathers several times quicker than structures of 6 bytes.
-    words = users.view(np.uint16)
-    at = chosen[:, None] * (USER_DTYPE.itemsize // 2) + _HISTORY_WORD + slots * 3
-    items = words[at] | words[at + 1].astype(np.uint32) << np.uint32(16)
-    codes = words[at + 2]
-    gaps = GAPS_S[codes & 0xFFF]
-    ages = np.zeros(slots.shape, np.int64)
-    np.cumsum(gaps[:, :-1], axis=1, out=ages[:, 1:])
-    return items, (codes >> 12).astype(np.uint8), ages, back < total
+"""(4096,) the gap that each code of a history stands for, s; `streams/user_fold.py` writes them."""
 
 
 def history_newest_first(user: np.void) -> Records:
@@ -226,11 +197,14 @@ def history_newest_first(user: np.void) -> Records:
     Times are the newest one less the gaps: within 0.4 % of each gap, and an interaction that came
     late stands at the time of the one before it.
     """
-    one = np.array([user], USER_DTYPE)
-    items, types, ages_s, exist = newest_history(one, np.zeros(1, np.int64), HISTORY_LENGTH)
-    rows = np.empty(int(exist.sum()), HISTORY_DTYPE)
-    rows["item"], rows["type"] = items[exist], types[exist]
-    rows["ts_s"] = np.maximum(int(user["history_ts_s"]) - ages_s[exist], 0)
+    total = int(interactions(user))
+    back = np.arange(min(total, HISTORY_LENGTH))
+    slots = user["history"][(total - 1 - back) % HISTORY_LENGTH]
+    ages_s = np.zeros(len(back), np.int64)
+    np.cumsum(GAPS_S[slots["code"][:-1] & 0xFFF], out=ages_s[1:])
+    rows = np.empty(len(back), HISTORY_DTYPE)
+    rows["item"], rows["type"] = slots["item"], slots["code"] >> 12
+    rows["ts_s"] = np.maximum(int(user["history_ts_s"]) - ages_s, 0)
     return rows
 
 
