@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.features import SOURCES
-from online_models.maths.bandit import posterior, thompson_slots
+from online_models.maths.bandit import posterior, sharpened, thompson_slots
 from online_models.maths.topk import top_k
 from serving.moment import Moment
 from serving.ranking import Ranked
@@ -90,7 +90,8 @@ def _with_drawn(
         moment.table.impressions[rows, segment],
         moment.table.clicks[rows, segment],
     )
-    alpha, beta = posterior(moment.standings.priors[segment], impressions, clicks)
+    prior = moment.standings.priors[segment].of(moment.table.codes(rows))
+    alpha, beta = sharpened(*posterior(prior, impressions, clicks))
     drawn, propensities = thompson_slots(alpha, beta, len(positions), rng)
     slots = Slots.fixed(order.copy())
     slots.explored[positions] = True

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.state.records import SEGMENTS
-from online_models.maths.bandit import empirical_bayes_prior
+from online_models.maths.bandit_prior import ClickPrior, learn_click_prior
 from online_models.maths.topk import top_k
 from online_models.sources import NEW_ITEM_AGE_S, popular_scores, trending_scores
 from serving.item_table import ItemTable, Rows
 from serving.sources.found import Found
 
 POOL: Final = 2_000  # rows kept of each order: the candidates of a request, and what it filters out
+PRIOR_ITEMS: Final = 2_000  # at least so many shown items tell the prior, less than twice as many
 _DAY_MS = 86_400_000
 
 Floats = NDArray[np.float32]
@@ -35,7 +36,7 @@ class Standings:
         popular: by events expected within a day and within a week.
         trending: by how far the last hour exceeds what the week lets expect.
         newest: by creation, at most `NEW_ITEM_AGE_S` old.
-        priors: (SEGMENTS,) alpha and beta of the bandit's click prior in each segment.
+        priors: (SEGMENTS,) the bandit's click prior in each segment.
     """
 
     version: int
@@ -43,12 +44,10 @@ class Standings:
     popular: Found
     trending: Found
     newest: Found
-    priors: list[tuple[float, float]]
+    priors: list[ClickPrior]
 
 
-def compute_standings(
-    table: ItemTable, wall_ms: int, priors: list[tuple[float, float]]
-) -> Standings:
+def compute_standings(table: ItemTable, wall_ms: int, priors: list[ClickPrior]) -> Standings:
     """Return the standings of the items that are offered.
 
     Args:
@@ -71,18 +70,27 @@ def compute_standings(
     )
 
 
-def learn_priors(table: ItemTable) -> list[tuple[float, float]]:
-    """Return alpha and beta of the bandit's click prior in each segment."""
-    rows = np.flatnonzero(table.offered[: table.size])
-    return [
-        empirical_bayes_prior(table.impressions[rows, segment], table.clicks[rows, segment])
-        for segment in range(SEGMENTS)
-    ]
+def learn_priors(table: ItemTable) -> list[ClickPrior]:
+    """Return the bandit's click prior in each segment.
+
+    A segment where nothing was shown has the prior of a fresh installation.
+    """
+    return [_learn_prior(table, segment) for segment in range(SEGMENTS)]
 
 
 def popularity(table: ItemTable, rows: Rows, now_ms: int) -> Floats:
     """Return (n,) how popular rows are at a time."""
     return popular_scores(table.rates_at(rows, now_ms), table.interactions[rows])
+
+
+def _learn_prior(table: ItemTable, segment: int) -> ClickPrior:
+    shown = table.impressions[: table.size, segment] > 0
+    rows = np.flatnonzero(table.offered[: table.size] & shown)
+    # Evenly among them: those shown most are the best ones, and would promise too much.
+    rows = rows[:: max(len(rows) // PRIOR_ITEMS, 1)]
+    return learn_click_prior(
+        table.impressions[rows, segment], table.clicks[rows, segment], table.codes(rows)
+    )
 
 
 def _newest(table: ItemTable, rows: Rows, wall_ms: int) -> Found:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from freshet.core.events.schema import CLICK, Item
 from freshet.core.state.records import unpack_items
-from online_models.maths.bandit import DEFAULT_PRIOR
+from online_models.maths.bandit_prior import ClickPrior, learn_click_prior
 from online_models.sources import NEW_ITEM_AGE_S
 from serving.item_table import ItemTable
-from serving.standings import compute_standings, learn_priors
+from serving.standings import PRIOR_ITEMS, compute_standings, learn_priors
 
 NOW_MS = 1_763_800_000_000
 DAY_MS = 86_400_000
@@ -83,11 +84,43 @@ def test_new_items_are_those_created_lately_newest_first() -> None:
 
 
 def test_each_segment_has_a_prior_of_its_own() -> None:
-    """Where there are impressions it is learned, elsewhere it is the default."""
+    """Where there are impressions it is learned, elsewhere it is that of a fresh installation."""
     table = _table(a=[0, 0, 0, 0], b=[0, 0, 0, 0])
     table.impressions[:2, 1] = 5_000
     table.clicks[:2, 1] = 1_000
     priors = learn_priors(table)
-    assert priors[0] == DEFAULT_PRIOR
-    alpha, beta = priors[1]
-    assert 0.09 < alpha / (alpha + beta) <= 0.2
+    assert priors[0].rate == ClickPrior().rate
+    assert 0.15 < priors[1].rate < 0.25
+
+
+def test_some_items_of_a_large_catalogue_tell_its_prior() -> None:
+    """Within a tenth of what all would tell."""
+    rng = np.random.default_rng(0)
+    n = 5 * PRIOR_ITEMS
+    table = ItemTable(n)
+    table.offer([Item(item_id=str(row), categories=[f"c{row % 7}"]) for row in range(n)])
+    table.impressions[:n, 2] = rng.integers(1, 2_000, n)
+    table.clicks[:n, 2] = rng.binomial(table.impressions[:n, 2], rng.beta(3, 97, n))
+    some = learn_priors(table)[2]
+    everything = learn_click_prior(
+        table.impressions[:n, 2], table.clicks[:n, 2], table.codes(np.arange(n))
+    )
+    assert some.rate == pytest.approx(everything.rate, rel=0.1)
+    assert some.strength == pytest.approx(everything.strength, rel=0.1)
+    np.testing.assert_allclose(some.category_rates, everything.category_rates, rtol=0.1)
+
+
+def test_a_new_item_has_the_prior_of_its_categories() -> None:
+    """Also in a category that came after the prior was learned."""
+    table = ItemTable()
+    names = [f"{kind}{number}" for kind in ("loved", "ignored") for number in range(5)]
+    table.offer([Item(item_id=name, categories=[name[:-1]]) for name in names])
+    table.impressions[:10, 0] = 2_000
+    table.clicks[:10, 0] = [200] * 5 + [20] * 5
+    prior = learn_priors(table)[0]
+    table.offer([Item(item_id=name, categories=[name]) for name in ("loved", "ignored", "later")])
+    alpha, beta = prior.of(table.codes(table.rows(["loved", "ignored", "later"])))
+    loved, ignored, later = alpha / (alpha + beta)
+    assert 0.05 < loved < 0.1
+    assert 0.003 < ignored < 0.01
+    assert ignored < later < loved
