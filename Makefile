@@ -57,7 +57,7 @@ docs: $(VENV)/.demo ## Write docs/reference.md anew from the code
 	$(BIN)/python scripts/reference.py docs/reference.md
 
 pin: $(VENV)/.setup ## Upgrade all packages within pyproject.toml and pin them in constraints.txt
-	$(BIN)/python -m pip install --upgrade --upgrade-strategy eager --editable '.[train,dev]'
+	$(BIN)/python -m pip install --upgrade --upgrade-strategy eager --editable '.[train,eval,dev]'
 	{ head -n 1 constraints.txt; $(BIN)/python -m pip freeze --all --exclude pip --exclude-editable; } > $(VENV)/pinned
 	! grep ' @ ' $(VENV)/pinned  # a package from a path or an address cannot be pinned
 	mv $(VENV)/pinned constraints.txt
@@ -75,7 +75,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 	$(install)
 	mv $(VENV)/started $@
 
-$(VENV)/.setup: EXTRAS := train,dev
+$(VENV)/.setup: EXTRAS := train,eval,dev
 $(VENV)/.setup: pyproject.toml constraints.txt
 	$(install)
 	cp -p $(VENV)/started $(VENV)/.demo

@@ -1,0 +1,100 @@
+"""A model is trained when a day begins, on what was before."""
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from online_models.training.log import TrainingLog
+from replay.evaluate.baselines.numbering import Numbering
+from replay.evaluate.baselines.query import DECAY
+from replay.evaluate.baselines.retrained import Retrained
+from replay.evaluate.request import Request
+
+DAY_S = 86_400
+
+
+class Spy:
+    """Fits models that give each column its number plus 1, but the first one -1."""
+
+    def __init__(self) -> None:
+        self.trained_on: list[list[list[float]]] = []
+        self.asked: list[tuple[list[int], list[float]]] = []
+
+    def fit(self, counts: scipy.sparse.csr_matrix) -> "Spy":
+        self.trained_on.append(counts.toarray().tolist())
+        return self
+
+    def scores(
+        self, history: NDArray[np.int64], weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        self.asked.append((history.tolist(), weights.tolist()))
+        scores = np.arange(len(self.trained_on[-1][0])) + 1.0
+        scores[0] = -1
+        return scores
+
+
+def test_training_is_on_new_days_with_enough_visits(make_log: Callable[..., TrainingLog]) -> None:
+    """The second day brings too little; what is learned at once is trained on once."""
+    days = [0, 0, 0, 1, 2, 2, 2, 3]
+    log = make_log([("a", "x", day * DAY_S) for day in days])
+    counts = {}
+    for ends in ([8], [4], range(9), [8, 8]):
+        spy = Spy()
+        retrained = Retrained(log, spy.fit, retrain_visits=3)
+        for end in ends:
+            retrained.learn(end)
+        counts[tuple(ends)] = spy.trained_on
+    assert counts[8,] == counts[8, 8] == [[[7.0]]]
+    assert counts[4,] == [[[3.0]]]
+    assert counts[tuple(range(9))] == [[[3.0]], [[7.0]]]
+
+
+def test_a_new_day_is_known_by_its_first_event_alone(make_log: Callable[..., TrainingLog]) -> None:
+    """The day of the event that is to be foreseen is not known yet."""
+    spy = Spy()
+    retrained = Retrained(make_log([("a", "x", 0), ("a", "y", DAY_S)]), spy.fit, retrain_visits=1)
+    retrained.learn(1)
+    assert spy.trained_on == []
+    retrained.learn(2)
+    assert spy.trained_on == [[[1.0]]]
+
+
+def test_a_model_is_asked_with_the_history_of_the_moment(
+    make_log: Callable[..., TrainingLog], request_at: Callable[..., Request]
+) -> None:
+    """Visits since the training count, items that it has not seen do not; nor what scores below 0.
+
+    "y", which the first two visited, is the one column that is on offer and above 0, or none is.
+    """
+    log = make_log(
+        [
+            *(("a", "x", 0), ("b", "x", 0), ("b", "y", 0), ("b", "y", 0), ("c", "z", 0)),
+            *(("me", "new", DAY_S), ("me", "x", DAY_S), ("me", "newer", DAY_S), ("me", "?", DAY_S)),
+        ]
+    )
+    numbering, spy = Numbering(log), Spy()
+    retrained = Retrained(numbering.log, spy.fit, retrain_visits=1)
+    request = numbering.request(request_at(log, 8))
+    assert retrained.ranked(request, 5).tolist() == []
+    retrained.learn(8)
+    names = [numbering.log.items[row].item_id for row in retrained.ranked(request, 5)]
+    columns = sorted("xyz", key=[item.item_id for item in numbering.log.items].index)
+    assert spy.trained_on == [
+        [[user.count(column) for column in columns] for user in ("x", "xyy", "z")]
+    ]
+    assert spy.asked == [([columns.index("x")], [DECAY])]
+    assert names == [name for name in columns[:0:-1] if name != "x"]
+
+
+def test_of_a_user_without_known_items_a_model_is_not_asked(
+    make_log: Callable[..., TrainingLog], request_at: Callable[..., Request]
+) -> None:
+    log = make_log([("a", "x", 0), ("me", "new", DAY_S), ("me", "?", DAY_S), ("you", "?", DAY_S)])
+    numbering, spy = Numbering(log), Spy()
+    retrained = Retrained(numbering.log, spy.fit, retrain_visits=1)
+    retrained.learn(2)
+    for event in (2, 3):
+        assert retrained.ranked(numbering.request(request_at(log, event)), 5).tolist() == []
+    assert spy.asked == []

@@ -1,0 +1,141 @@
+"""The report is one sound page, which holds everyone and takes nothing for markup."""
+
+from collections.abc import Callable, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+
+import plotly.graph_objects as go
+import pytest
+
+from replay.evaluate.figures import Figures, figures
+from replay.evaluate.outcome import Outcome
+from replay.evaluate.report import COLUMNS, Meta, Section, write_report
+
+EVIL = "<script>alert('&')</script>"
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+META = Meta("The judge", ["Requests come in the order of time."], {"seed": "0"})
+LISTS = [[1, 0], [0, 1], [0, 1], [0, 2]]
+
+
+class Page(HTMLParser):
+    """Reads a page: its text, its tables, and whether every element is closed."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+        self.rows: list[list[str]] = []
+        self.bold: list[str] = []
+        self.text = ""
+        self.scripts = 0
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.addresses += [values[key] or "" for key in ("src", "href") if key in values]
+        self.ids += [values["id"] or ""] if "id" in values else []
+        self.scripts += tag == "script"
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> in {self.open}"
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in ("script", "style"):
+            return
+        self.text += data
+        if {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += data.strip()
+        if self.open and self.open[-1] == "strong":
+            self.bold.append(data)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., str]:
+    """`write(figures of logs, sections)` gives the page."""
+
+    def written(logs: Sequence[Figures], sections: Sequence[Section] = ()) -> str:
+        path = tmp_path / "report.html"
+        write_report(path, logs, META, sections)
+        return path.read_text(encoding="utf-8")
+
+    return written
+
+
+def test_the_page_is_sound_and_holds_everyone(tiny: Outcome, write: Callable[..., str]) -> None:
+    """Elements are closed, ids are unique, nothing is fetched, all contestants have their row."""
+    html = write([figures(tiny)])
+    page = Page(html)
+    assert page.open == []
+    assert len(set(page.ids)) == len(page.ids)
+    assert all(address.startswith("#") for address in page.addresses)
+    assert {address[1:] for address in page.addresses} <= set(page.ids)
+    rows = {row[0]: row[1:] for row in page.rows if len(row) == len(COLUMNS) + 1}
+    assert set(rows) == {"contestant", "product", "fixedbest baseline", "silentbaseline"}
+    assert rows["product"][:4] == ["0.7500", "0.7500", "0.6250", "0.6577"]
+    assert rows["fixedbest baseline"][7] == "\N{EN DASH}"  # no list of it has a pair
+    assert page.bold == rows["product"][:4]
+    assert "On tiny the gain over fixed may be chance" in page.text
+    assert "Requests come in the order of time." in page.text
+    assert html.count("plotly.js v") == 1
+
+
+def test_the_gain_stands_with_its_interval(tiny: Outcome, write: Callable[..., str]) -> None:
+    """Or with what stands for one that nobody knows; Holm's correction is over all logs."""
+    found = figures(tiny)
+    gain = next(row for row in Page(write([found])).rows if row[0] == "tiny")
+    dash = "\N{EN DASH}"
+    assert gain == ["tiny", "product", "0.7500", "fixed", "0.2500", "+0.5000", "+200.0", dash,
+                    "1.000", "1.000"]  # fmt: skip
+
+
+def test_names_are_text(outcome_of: Callable[..., Outcome], write: Callable[..., str]) -> None:
+    """Of logs and contestants, in tables, plots, remarks and sections."""
+    plain, evil = (
+        Page(
+            write(
+                [figures(outcome_of({"product": LISTS, name: [[1]] * 4}, [name]))],
+                [Section(name, [name], go.Figure(go.Scatter(x=[1], y=[1], name=name)))],
+            )
+        )
+        for name in ("fixed", EVIL)
+    )
+    assert evil.open == []
+    assert evil.scripts == plain.scripts
+    assert evil.text.count(EVIL) == plain.text.count("fixed")
+    assert f"{EVIL}best baseline" in {row[0] for row in evil.rows}
+
+
+def test_more_sections_follow_the_logs(tiny: Outcome, write: Callable[..., str]) -> None:
+    """With their words and their plot, which stays as it was."""
+    plot = go.Figure(go.Scatter(x=[1, 2], y=[3, 4], name="a curious series"))
+    before = plot.to_json()
+    html = write([figures(tiny)], [Section("Freshness", ["Older is worse.", "So it is."], plot)])
+    page = Page(html)
+    assert page.text.index("tiny") < page.text.index("Older is worse.") < page.text.index("So it")
+    assert "a curious series" in html
+    assert plot.to_json() == before
+
+
+@pytest.mark.parametrize(
+    ("contestants", "baselines"), [(("product",), []), (("fixed",), ["fixed"])]
+)
+def test_nobody_to_compare_with(
+    contestants: tuple[str, ...],
+    baselines: list[str],
+    outcome_of: Callable[..., Outcome],
+    write: Callable[..., str],
+) -> None:
+    """A page all the same, which says so first."""
+    lists = dict.fromkeys(contestants, LISTS)
+    page = Page(write([figures(outcome_of(lists, baselines))]))
+    assert page.open == []
+    assert "Nothing can be compared." in page.text
+    assert "On tiny nothing is compared" in page.text
