@@ -131,7 +131,8 @@ async def _measure(models_dir: str, sizes: Sequence[int]) -> tuple[list[float], 
     for size in sizes:
         some = events.batches((next(log) for _ in range(size)), now_ms)
         user_s.append(await _timed(users, some))
-        made = ((each.partition, each.value or b"") for each in outbox.records)
+        deltas_made = (each for each in outbox.records if each.topic == items.topic)
+        made = ((each.partition, each.value or b"") for each in deltas_made)
         item_s.append(await _timed(items, deltas.batches(made, now_ms)))
     return user_s, item_s
 

@@ -35,6 +35,7 @@ from streams.erasures import ErasedPeople, is_erasure, read_erasure
 from streams.fold_shell import FoldContext, FoldShell
 from streams.item_names import ItemNames
 from streams.item_vectors import LiveVectors
+from streams.outcomes import OutcomeTeller
 from streams.packed import Packed
 from streams.partition_events import PartitionEvents, read_events
 from streams.record_batch import RecordBatch
@@ -59,7 +60,7 @@ _COUNTED = {
 
 @dataclass(frozen=True, slots=True)
 class FoldedEvents:
-    """A round, folded: dead letters and deltas to produce, then partitions to write.
+    """A round, folded: dead letters, deltas and outcomes to produce, then partitions to write.
 
     Attributes:
         counts: of the names of `_COUNTED`, over all partitions.
@@ -75,7 +76,7 @@ class FoldedEvents:
 
 
 class UserShell(FoldShell[FoldedEvents, RecordTable]):
-    """Folds `events` into the user records, and emits `item-deltas`."""
+    """Folds `events` into the user records, and emits `item-deltas` and outcomes of answers."""
 
     name = "users"
 
@@ -84,6 +85,7 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         self._vectors = vectors
         self._items = ItemNames()
         self._erased = ErasedPeople()
+        self._outcomes = OutcomeTeller(context.topics.slates, context.settings, context.clock)
         self._rules = rules(context.settings)
         self._watermarks = [
             PARTITION_WATERMARK.labels(str(partition)) for partition in range(context.partitions)
@@ -111,26 +113,29 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         self._erased.load(partition, erased)
 
     async def _fold(self, batches: Sequence[RecordBatch]) -> FoldedEvents:
-        letters: list[Record] = []
+        records: list[Record] = []
         erasing = [batch for batch in batches if is_erasure(batch)]
-        erasures = [self._erase(batch, letters) for batch in erasing]
+        erasures = [self._erase(batch, records) for batch in erasing]
         reads = [read_events(batch) for batch in batches if batch not in erasing]
         writes = [write for write, _ in erasures]
         erased = sum(done for _, done in erasures)
         if not reads:
-            return FoldedEvents(letters, writes, {}, erased, [])
+            return FoldedEvents(records, writes, {}, erased, [])
         rows = await self._rows(reads)
         events = self._events(reads, rows)
         vectors = self._vectors.current
         fold = fold_users(self._cache.records, events, self._marks(), vectors, self._rules)
-        letters += [
+        records += [
             self._dead_letter(read.batch, index, error)
             for read in reads
             for index, error in read.rejects
         ]
+        records += self._deltas(events["name"][fold.accepted], fold)
+        writes += self._moved(reads, fold)
+        records += self._outcomes.told(reads, events, fold.accepted, self._time_ms)
         return FoldedEvents(
-            letters + self._deltas(events["name"][fold.accepted], fold),
-            writes + self._moved(reads, fold),
+            records,
+            writes,
             {name: int(fold.totals[name].sum()) for name in _COUNTED},
             erased,
             [beat for read in reads for beat in read.beats],
@@ -239,9 +244,14 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
             marks[partition] = state.position.get("watermark_ts_ms", 0)
         return marks
 
+    def _time_ms(self, partition: int) -> int:
+        """Return how far the time of a partition has come, ms: by its events or by heartbeats."""
+        position = self._states[partition].position
+        return max(position.get("watermark_ts_ms", 0), position.get("heartbeat_ts_ms", 0))
+
     # --- what a round made ---
 
-    def _erase(self, batch: RecordBatch, letters: list[Record]) -> tuple[Write, bool]:
+    def _erase(self, batch: RecordBatch, records: list[Record]) -> tuple[Write, bool]:
         """Forget a person in memory; return what does it in Redis, and whether it was one."""
         partition, keys = batch.partition, self.context.keys
         state = self._states[partition]
@@ -249,7 +259,7 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         try:
             erasure, ts_ms = read_erasure(batch, self.context.partitions)
         except EventError as error:
-            letters.append(self._dead_letter(batch, 0, error))
+            records.append(self._dead_letter(batch, 0, error))
             state.position = state.moved(batch.end, rejected=1)
             return Write(self._move_of(partition, expected, state.position), [], {}), False
         name, until_ms = self._erased.add(partition, erasure.erase, ts_ms)
@@ -262,6 +272,7 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         else:
             self._cache.records[row] = empty
         state.position = state.moved(batch.end, erasures=1)
+        records.append(self._outcomes.erasure(partition, erasure.erase, self._time_ms(partition)))
         changes = [
             Changes(keys.users(partition), delete=[erasure.erase]),
             Changes(keys.erased(partition), [name], Packed.of([str(until_ms).encode()])),

@@ -36,6 +36,7 @@ from streams.health import HealthServer
 from streams.heartbeats import keep_heartbeats
 from streams.item_shell import ItemShell
 from streams.item_vectors import LiveVectors
+from streams.joiner_shell import JoinerShell
 from streams.lifetimes import keep_lifetimes
 from streams.liveness import AssignedPositions, Limits
 from streams.log_ends import LogEnds
@@ -54,7 +55,12 @@ Compose = Callable[[FoldContext, LiveVectors], list[FoldShell[Any, Any]]]
 
 def compose_folds(context: FoldContext, vectors: LiveVectors) -> list[FoldShell[Any, Any]]:
     """Return the folds, each of a topic of its own."""
-    return [UserShell(context, vectors), ItemShell(context), CatalogShell(context)]
+    return [
+        UserShell(context, vectors),
+        ItemShell(context),
+        CatalogShell(context),
+        JoinerShell(context),
+    ]
 
 
 def run_worker(
@@ -176,6 +182,7 @@ def _watch(
         UserShell.name: topics.events,
         ItemShell.name: topics.item_deltas,
         CatalogShell.name: topics.catalog,
+        JoinerShell.name: topics.slates,
     }
     limits = Limits(
         stall_s=settings.stall_s,

@@ -15,6 +15,7 @@ from freshet.core.settings import load_settings
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from online_models.artifacts.differences import Differences
     from online_models.artifacts.manifest import Manifest
     from online_models.artifacts.registry import Registry
 
@@ -25,7 +26,7 @@ _SHOWN = ("recall_at_20", "mrr_at_20", "ndcg_at_10")
 @click.option("--models-dir", type=click.Path(file_okay=False), help="Where bundles are published.")
 @click.pass_context
 def command(context: click.Context, models_dir: str | None) -> None:
-    """List, check and switch model bundles.
+    """List, compare, check and switch model bundles.
 
     A bundle is a folder: ranker, encoder and item tower in ONNX, item vectors, index, golden
     vectors, and a manifest with the SHA-256 of each file. It is checked in a process of its own
@@ -35,6 +36,7 @@ def command(context: click.Context, models_dir: str | None) -> None:
     Examples:
         freshet models list
         freshet models use 20261122T045100-0a1b2c3d
+        freshet models diff
         freshet models rollback
     """
     from online_models.artifacts.registry import Registry
@@ -108,6 +110,31 @@ def rollback(registry: Registry) -> None:
     click.echo(f"bundle {registry.rollback()} is in use")
 
 
+@command.command("diff")
+@click.argument("old", required=False)
+@click.argument("new", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def diff(registry: Registry, old: str | None, new: str | None, *, as_json: bool) -> None:
+    """Show how the version NEW differs from OLD.
+
+    NEW is the one in use where it is not named, OLD the one that was in use before.
+    """
+    from online_models.artifacts.differences import differences
+
+    new = new or _current(registry)
+    old = old or registry.previous()
+    if old is None:
+        raise BundleError(registry.models_dir, "no version was in use before; name two")
+    found = differences(registry.path(old), registry.path(new))
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+        return
+    from rich.console import Console
+
+    Console().print(_differences_table(found))
+
+
 def figures_table(manifest: Manifest) -> Table:
     """Return a table of what each model and counter foresaw of the last part of the log."""
     from rich.table import Table
@@ -159,6 +186,20 @@ def _list_table(rows: list[dict[str, Any]]) -> Table:
             f"{row['items']:,}",
             *(f"{figures[figure]:.4f}" if figure in figures else "-" for figure in _SHOWN[:2]),
         )
+    return table
+
+
+def _differences_table(found: Differences) -> Table:
+    from rich.table import Table
+
+    table = Table("", found.old, found.new)
+    for name, (old, new) in found.figures.items():
+        table.add_row(name, f"{old:g}", f"{new:g}")
+    table.add_section()
+    table.add_row("items", f"{found.items_removed:,} removed", f"{found.items_added:,} added")
+    table.add_row("files that differ", "", ", ".join(found.files) or "none")
+    table.add_row("scores", "", f"differ by {found.score_difference:g} in the mean")
+    table.add_row("order", "", f"rank correlation {found.rank_correlation:.4f}")
     return table
 
 

@@ -39,6 +39,12 @@ ERASURES = Counter("freshet_erasures_total", "People erased.")
 EVENTS_ERASED = Counter(
     "freshet_events_erased_total", "Events dropped because their person had been erased since."
 )
+SLATES_JOINED = Counter(
+    "freshet_slates_joined_total", "Answers whose wait for an outcome ended, by how.", ["result"]
+)
+OUTCOMES_JOINED = Counter(
+    "freshet_outcomes_joined_total", "Events that name the answer they respond to.", ["result"]
+)
 EVENT_FRESHNESS = Histogram(
     "freshet_event_freshness_seconds",
     "From the log taking an event to its state being readable.",

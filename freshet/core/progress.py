@@ -20,7 +20,7 @@ from freshet.core.settings import Settings
 from freshet.core.state.client import CLIENT_ERRORS, connect
 from freshet.core.state.keys import Keys
 
-FOLDS = ("users", "items", "catalog")
+FOLDS = ("users", "items", "catalog", "slates")
 REQUEST_S = 10.0
 
 Offsets = NDArray[np.int64]
@@ -84,11 +84,13 @@ class ProgressReader:
             "users": keys.user_position,
             "items": keys.item_position,
             "catalog": keys.catalog_position,
+            "slates": keys.slate_position,
         }
         self._topic = {
             "users": topics.events,
             "items": topics.item_deltas,
             "catalog": topics.catalog,
+            "slates": topics.slates,
         }
 
     def read(self, fold: str) -> FoldProgress:

@@ -76,10 +76,22 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 2
     covisit_half_life_s: Annotated[
         int, Meta(ge=60, description="a transition so old weighs half")
-    ] = 14 * 86_400
+    ] = 30 * 86_400
     session_half_life_s: Annotated[
         int, Meta(ge=1, description="an event so old weighs half in the session embedding")
     ] = 1_800
+    join_window_s: Annotated[
+        int,
+        Meta(ge=1, description="an answer waits so long for what people do with it; event time"),
+    ] = 1_800
+    join_slates: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="most answers of a partition that wait; beyond it the oldest go early",
+        ),
+    ] = 10_000
     late_s: Annotated[
         int,
         Meta(ge=1, description="an event so far behind the newest of its partition is late"),
@@ -129,7 +141,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 500
     diversity: Annotated[
         float, Meta(ge=0, le=1, description="MMR: 0 = relevance alone, 1 = diversity alone")
-    ] = 0.3
+    ] = 0.05
     exploration_slots: Annotated[
         int, Meta(ge=0, le=10, description="slots of an answer that the bandit fills")
     ] = 2

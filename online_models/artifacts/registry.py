@@ -154,6 +154,21 @@ class Registry:
         self._point_at(self._used()[1:])
         return version
 
+    def remove(self, version: str) -> None:
+        """Remove a published version that is neither in use nor the one before.
+
+        It leaves the list of those that were in use first, so that nobody goes back to it.
+
+        Raises:
+            BundleError: it is not published, or must stay.
+        """
+        folder = self.path(version)
+        used = self._used()
+        if version in used[:2]:
+            raise BundleError(folder, "it is in use, or next to be gone back to")
+        self._point_at([each for each in used if each != version])
+        shutil.rmtree(folder)
+
     # --- the pointer ---
 
     def _used(self) -> list[str]:

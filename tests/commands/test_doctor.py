@@ -46,8 +46,10 @@ def test_a_running_installation_is_well(
     wait_until(lambda: _doctor(settings)[1].get("state", {}).get("level") == "ok", 30)
     code, found = _doctor(settings)
     assert code == 0
-    assert found["topics"]["found"] == "5 with 4 partitions each"
-    assert [found[f"{fold} fold"]["level"] for fold in ("users", "items", "catalog")] == ["ok"] * 3
+    assert found["topics"]["found"] == "6 with 4 partitions each"
+    assert [found[f"{fold} fold"]["level"] for fold in ("users", "items", "catalog", "slates")] == [
+        "ok"
+    ] * 4
 
 
 def test_a_port_of_another_program_is_found(settings: Settings) -> None:

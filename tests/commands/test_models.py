@@ -89,7 +89,24 @@ def test_use_and_rollback_move_the_pointer(tmp_path: Path) -> None:
     assert Registry(tmp_path).current() == second
 
 
-@pytest.mark.parametrize("verb", ["list", "show", "publish", "use", "rollback"])
+def test_two_versions_are_compared(tmp_path: Path) -> None:
+    """The one before with the one in use, or those that are named; with itself, nothing differs."""
+    first = publish_tiny_bundle(tmp_path, ITEMS)
+    assert isinstance(run(tmp_path, "diff").exception, BundleError)
+    second = publish_tiny_bundle(tmp_path, tiny_items(25), seed=1)
+    found = json.loads(run(tmp_path, "diff", "--json").output)
+    assert (found["old"], found["new"]) == (first, second)
+    assert (found["items_added"], found["items_removed"]) == (5, 0)
+    assert RANKER in found["files"]
+    assert found["score_difference"] > 0
+    same = json.loads(run(tmp_path, "diff", first, first, "--json").output)
+    assert (same["files"], same["score_difference"], same["rank_correlation"]) == ([], 0, 1)
+    shown = run(tmp_path, "diff", first, second).output
+    assert "5 added" in shown
+    assert "rank correlation" in shown
+
+
+@pytest.mark.parametrize("verb", ["list", "show", "publish", "use", "rollback", "diff"])
 def test_help_teaches(verb: str) -> None:
     """Every verb says what it does."""
     result = CliRunner().invoke(command, [verb, "--help"])

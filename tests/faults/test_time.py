@@ -20,11 +20,11 @@ from freshet.core.settings import Settings
 from freshet.core.state.records import TREND_HALF_LIVES_S
 from streams.fold_shell import FoldContext
 from streams.item_vectors import LiveVectors
+from streams.memory_store import MemoryStore
 from streams.record_batch import RecordBatch
 from streams.user_shell import UserShell
 
 from ..streams.conftest import MemoryProducer
-from ..streams.memory_store import MemoryStore
 from .conftest import Measured, Running
 from .stream import START_MS, Stream
 

@@ -10,8 +10,7 @@ import pytest
 from freshet.core.events.producer import Record
 from freshet.core.settings import Settings
 from streams.fold_shell import FoldContext
-
-from .memory_store import MemoryStore
+from streams.memory_store import MemoryStore
 
 NOW_MS = 1_700_000_000_000
 PARTITIONS = 4

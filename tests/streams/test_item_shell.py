@@ -17,10 +17,10 @@ from streams.deltas import ACTIVITY_DTYPE, COVISIT_ROW_DTYPE, encode_deltas
 from streams.fold_shell import FoldContext
 from streams.item_names import ItemNames
 from streams.item_shell import ItemShell
+from streams.memory_store import MemoryStore
 from streams.record_batch import RecordBatch
 
 from .conftest import NOW_MS, PARTITIONS, MemoryProducer
-from .memory_store import MemoryStore
 
 ITEMS = [f"item-{n}" for n in range(99) if partition_of(f"item-{n}", PARTITIONS) == 0][:2]
 

@@ -10,6 +10,7 @@ import pytest
 
 from freshet.core.errors import PositionError, ServiceError
 from freshet.embedded.redis import RedisServer
+from streams.memory_store import MemoryStore
 from streams.packed import Packed
 from streams.store import (
     NO_POSITION,
@@ -20,8 +21,6 @@ from streams.store import (
     Write,
     connect,
 )
-
-from .memory_store import MemoryStore
 
 USERS = {"a": b"\0A", "b": b"B" * 2000}
 
@@ -120,20 +119,28 @@ async def test_a_batch_of_rejects_moves_the_position_alone(store: Any) -> None:
     assert await store.position("n:{u1}:p") == {"next": 3}
 
 
-@pytest.mark.services
-async def test_followers_are_told_what_changed(redis_server: RedisServer) -> None:
-    """One entry per batch, ids in msgpack."""
-    client = connect(redis_server.url)
-    store = RedisStore(client)
+async def told(store: Any, changes_key: str) -> list[dict[str, list[Any]]]:
+    """What followers of a side were told, write by write."""
+    if isinstance(store, MemoryStore):
+        return [ids for key, ids in store.changes if key == changes_key]
+    decode = msgspec.msgpack.decode
+    return [
+        {what.decode(): decode(ids) for what, ids in entry.items()}
+        for _, entry in await store._client.xrange(changes_key)
+    ]
+
+
+async def test_followers_are_told_what_changed(store: Any) -> None:
+    """One entry per batch, in order; nothing where nothing changed, or where it was refused."""
     await apply_users(store, NO_POSITION, 10)
-    told = {"items": ["x"], "covisits": [7]}
-    await store.apply([Write(move(NO_POSITION, {"next": 1}, "i1"), [], told)])
-    [(_, users)] = await client.xrange("n:{u1}:c")
-    [(_, items)] = await client.xrange("n:{i1}:c")
-    assert msgspec.msgpack.decode(users[b"users"]) == ["a", "b"]
-    assert msgspec.msgpack.decode(items[b"items"]) == ["x"]
-    assert msgspec.msgpack.decode(items[b"covisits"]) == [7]
-    await client.aclose()
+    changed = {"items": ["x"], "covisits": [7], "catalog": []}
+    await store.apply([Write(move(NO_POSITION, {"next": 1}, "i1"), [], changed)])
+    await store.apply([Write(move(1, {"next": 2}, "i1"), [], {"items": []})])
+    await store.apply([Write(move(2, {"next": 3}, "i1"), [], {"items": ["y"]})])
+    with pytest.raises(PositionError):
+        await store.apply([Write(move(2, {"next": 3}, "i1"), [], {"items": ["z"]})])
+    assert await told(store, "n:{u1}:c") == [{"users": ["a", "b"]}]
+    assert await told(store, "n:{i1}:c") == [{"items": ["x"], "covisits": [7]}, {"items": ["y"]}]
 
 
 @pytest.mark.services

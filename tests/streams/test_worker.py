@@ -179,7 +179,7 @@ def test_a_worker_tells_what_it_does_and_how_often_it_fell(
 
     def healthy() -> Any:
         answer = asked(settings, "/livez")
-        return answer and answer.status_code == 200 and answer.json()["partitions"] == 12
+        return answer and answer.status_code == 200 and answer.json()["partitions"] == 16
 
     wait_until(healthy, 30)
     at = str(partition_of("u", settings.partitions))

@@ -16,11 +16,11 @@ from freshet.core.settings import Settings
 from freshet.core.state.records import Records, unpack_users
 from streams.fold_shell import FoldContext
 from streams.item_vectors import LiveVectors
+from streams.memory_store import MemoryStore
 from streams.record_batch import RecordBatch
 from streams.user_shell import UserShell
 
 from .conftest import NOW_MS, PARTITIONS, MemoryProducer
-from .memory_store import MemoryStore
 
 PARTITION = 2
 USERS = [f"user-{n}" for n in range(99) if partition_of(f"user-{n}", PARTITIONS) == PARTITION]

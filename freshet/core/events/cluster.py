@@ -37,7 +37,8 @@ def discover_partitions(settings: Settings, *, timeout_s: float = 30.0) -> int:
                 return _agreed(widths)
             problem = f"topics missing: {', '.join(missing)}"
             new = {name: topics[name] for name in missing}
-            refused = _create(admin, new, settings.partitions)
+            width = next(iter(widths.values()), settings.partitions)  # as the others have
+            refused = _create(admin, new, width)
             problem += f": {refused[0]}" if refused else ""
         except KafkaException as error:
             problem = str(error)

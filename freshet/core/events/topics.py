@@ -44,8 +44,13 @@ class Topics:
 
     @property
     def slates(self) -> str:
-        """Answers as served, with features and propensities; key = user id."""
+        """Answers as served, with features and propensities, key = user id; and their outcomes."""
         return f"{self.namespace}.slates"
+
+    @property
+    def examples(self) -> str:
+        """Answers with what people did with them, to learn from; partitioned by user."""
+        return f"{self.namespace}.examples"
 
     @property
     def dead_letters(self) -> str:
@@ -61,6 +66,7 @@ class Topics:
             self.item_deltas: _kept(days=7),
             self.catalog: _COMMON | compacted,
             self.slates: _kept(days=7),
+            self.examples: _kept(days=30),
             self.dead_letters: _kept(days=30),
         }
 

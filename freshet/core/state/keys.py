@@ -10,6 +10,9 @@ also on Redis Cluster. No command enumerates keys: what must be enumerated is a 
 | ns:{u<p>}:users            | HASH   | `user_ttl` each | one field per user, 468 B each | packed user records; the field is the user id |
 | ns:{u<p>}:erased           | HASH   | for ever   | one field per person ever erased, 45 B each | up to when events stay forgotten, ms; the field is a hash of the user id |
 | ns:{u<p>}:changes          | STREAM | for ever   | `CHANGES_KEPT` entries     | ids of the users a batch changed |
+| ns:{u<p>}:slates           | HASH   | join window each | `join_slates` fields, 3 kB each | answers that wait for their outcome; the field is the request id |
+| ns:{u<p>}:outcomes         | HASH   | join window each | 2 x `join_slates` fields, 25 B for each event | what people did with answers that wait; the field is the request id |
+| ns:{u<p>}:slate-position   | HASH   | for ever   | 12 fields                  | next offset of `slates`, totals, watermark, next offset of the events that were told |
 | ns:{i<p>}:position         | HASH   | for ever   | 8 + one per source         | next offsets of `item-deltas`, of its sources |
 | ns:{i<p>}:items            | HASH   | for ever   | one field per item acted on | packed item records |
 | ns:{i<p>}:covisits         | HASH   | for ever   | one field per item, `COVISIT_CAPACITY` rows each | packed transitions; the field is the item's hash in decimal |
@@ -52,6 +55,18 @@ class Keys:
     def user_changes(self, partition: int) -> str:
         """Users that changed, batch by batch."""
         return f"{self.namespace}:{{u{partition}}}:changes"
+
+    def slates(self, partition: int) -> str:
+        """Answers of the partition that wait for their outcome."""
+        return f"{self.namespace}:{{u{partition}}}:slates"
+
+    def outcomes(self, partition: int) -> str:
+        """What people of the partition did with answers that wait."""
+        return f"{self.namespace}:{{u{partition}}}:outcomes"
+
+    def slate_position(self, partition: int) -> str:
+        """Position of the joiner."""
+        return f"{self.namespace}:{{u{partition}}}:slate-position"
 
     def item_position(self, partition: int) -> str:
         """Position of the item fold and of each of its sources."""

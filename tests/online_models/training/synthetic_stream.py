@@ -1,0 +1,68 @@
+"""Examples whose truth is known: two features and the position decide what is clicked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.events.example_log import LoggedExample
+from freshet.core.events.examples import Example
+from freshet.core.events.schema import TYPE_CODES
+from online_models.artifacts.check import load_bundle
+from online_models.artifacts.registry import Registry
+from online_models.features import FEATURE_SCHEMA, FEATURES
+
+SLOTS = 10
+START_MS = 1_760_000_000_000
+GOOD = FEATURES.index("momentum_z")
+BAD = FEATURES.index("age_z")
+POSITION_EFFECT = -0.2  # log-odds for each position further down
+
+
+def truth(features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Log-odds of a click at the first position, (n,)."""
+    return np.asarray(-1.0 + 1.2 * features[:, GOOD] - 0.8 * features[:, BAD], np.float64)
+
+
+def stream(
+    first: int, last: int, *, seed: int = 0, inverted: bool = False
+) -> Iterator[LoggedExample]:
+    """The examples numbered [first, last); each is the same whenever it is asked for."""
+    for number in range(first, last):
+        rng = np.random.default_rng([seed, number])
+        features = rng.normal(size=(SLOTS, len(FEATURES))).astype(np.float16)
+        # As logged: better items stand higher, so that position and score go together.
+        features = features[np.argsort(-features[:, GOOD].astype(np.float64), kind="stable")]
+        odds = truth(features.astype(np.float32)) + POSITION_EFFECT * np.arange(SLOTS)
+        clicked = rng.random(SLOTS) < 1 / (1 + np.exp(odds if inverted else -odds))
+        yield LoggedExample(number % 2, number // 2, example(number, features, clicked))
+
+
+def example(number: int, features: NDArray[np.float16], clicked: NDArray[np.bool_]) -> Example:
+    """An answer that was shown whole."""
+    n = len(clicked)
+    responses = (1 << TYPE_CODES["impression"]) + clicked * (1 << TYPE_CODES["click"])
+    return Example(
+        request_id=f"r{number}",
+        ts_ms=START_MS + 1000 * number,
+        policy="p",
+        model_version="m",
+        feature_schema=FEATURE_SCHEMA,
+        item_ids=[f"i{slot}" for slot in range(n)],
+        positions=np.arange(n).astype("<u2").tobytes(),
+        propensities=np.ones(n, "<f4").tobytes(),
+        explored=np.zeros(n, "?").tobytes(),
+        features=features.astype("<f2").tobytes(),
+        responses=responses.astype("<u2").tobytes(),
+        dwell_s=np.zeros(n, "<f4").tobytes(),
+        record=number // 2,
+        place=0,
+    )
+
+
+def registry(models_dir: Path) -> Registry:
+    """A registry that checks in this process, which is quick."""
+    return Registry(models_dir, checker=load_bundle)

@@ -1,0 +1,79 @@
+"""The gate lets through what is as good as the ranker in use, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from online_models.training.gate import GateRules, Trial, judge, log_loss
+
+RULES = GateRules()
+
+
+def trial(seed: int = 0) -> Trial:
+    """Clicks that come as they were foreseen, by all three alike."""
+    rng = np.random.default_rng(seed)
+    probabilities = rng.uniform(0.05, 0.95, 5_000)
+    clicked = rng.random(5_000) < probabilities
+    return Trial(500, clicked, probabilities, probabilities, probabilities)
+
+
+def test_the_same_passes() -> None:
+    """As good as the one in use is good enough."""
+    verdict = judge(trial(), RULES)
+    assert verdict.passed
+    assert verdict.figures["log_loss_as_it_stands"] == verdict.figures["log_loss_in_use"]
+    assert 0.95 < verdict.figures["calibration_as_it_stands"] < 1.05
+
+
+@pytest.mark.parametrize("which", ["foreseen", "candidate"])
+def test_both_looks_must_pass(which: str) -> None:
+    """Before learning, and as it stands: noise in either is refused."""
+    spoilt = trial()
+    noisy = np.random.default_rng(1).permutation(spoilt.candidate)
+    (reason,) = judge(replace(spoilt, **{which: noisy}), RULES).reasons
+    assert reason.startswith("log loss")
+
+
+@pytest.mark.parametrize(("factor", "passes"), [(0.85, False), (0.97, True), (1.15, False)])
+def test_what_promises_too_much_or_too_little_is_refused(factor: float, passes: bool) -> None:
+    """Its order may be as good as ever."""
+    asked = trial()
+    candidate = asked.candidate * factor
+    verdict = judge(replace(asked, candidate=candidate), replace(RULES, most_worse=1.0))
+    assert verdict.passed is passes
+    assert passes or "foreseen / true clicks" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_refused(bad: float) -> None:
+    """A single slot is enough."""
+    asked = trial()
+    candidate = asked.candidate.copy()
+    candidate[7] = bad
+    assert judge(replace(asked, candidate=candidate), RULES).reasons == [
+        "a probability is not finite"
+    ]
+
+
+def test_few_answers_or_clicks_say_little() -> None:
+    """Neither for nor against."""
+    asked = trial()
+    assert judge(replace(asked, answers=199), RULES).reasons == ["199 answers, expected 200"]
+    none = replace(asked, clicked=np.zeros(5_000, np.bool_))
+    assert judge(none, RULES).reasons == ["0 clicks, expected 100"]
+
+
+@given(st.integers(0, 1000), st.floats(0, 0.02))
+def test_the_bound_is_where_it_is_said_to_be(seed: int, worse: float) -> None:
+    """A candidate worse by just less passes, by just more does not."""
+    asked = trial(seed)
+    noise = np.random.default_rng(seed).uniform(-0.1, 0.1, 5_000)
+    candidate = np.clip(asked.candidate + noise, 0.001, 0.999)
+    share = log_loss(candidate, asked.clicked) / log_loss(asked.in_use, asked.clicked) - 1
+    rules = GateRules(most_worse=worse, calibration=(0, 10))
+    assert judge(replace(asked, candidate=candidate), rules).passed is (share <= worse)
