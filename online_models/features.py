@@ -16,17 +16,27 @@ from numpy.typing import NDArray
 
 from freshet.core.state.records import TREND_HALF_LIVES_S
 
-SOURCES: Final = ("session", "covisitation", "trending", "new", "popular")
+SOURCES: Final = (
+    "session",
+    "covisitation",
+    "transitions",
+    "neighbours",
+    "similar",
+    "category",
+    "trending",
+    "new",
+    "popular",
+)
 """The candidate sources, in the order of every array that has a column for each."""
 
-SOURCE_WEIGHTS: Final = np.array([1.0, 1.0, 0.4, 0.2, 0.6])
+SOURCE_WEIGHTS: Final = np.array([0.6, 1.0, 0.8, 0.6, 0.2, 0.3, 0.2, 0.1, 0.6])
 """How much a rank within each source counts where nothing better orders the candidates."""
 
 FEATURE_LIMIT: Final = 10.0
 RANK_SOFTENING: Final = 20.0
 """k of reciprocal rank fusion (Cormack, Clarke, Buettcher 2009), smaller as the lists are short."""
 
-_SCHEMA_VERSION: Final = 1
+_SCHEMA_VERSION: Final = 2
 _RAW: Final = (
     "fused_rank",
     *(f"trend_{half_life_s}s" for half_life_s in TREND_HALF_LIVES_S),
@@ -35,10 +45,16 @@ _RAW: Final = (
     "impressions",
     "click_rate",
     "age",
+    "last_event_age",
+    "covisit_share",
+    "transition_share",
+    "neighbour_share",
     "session_similarity",
     "encoder_similarity",
     "last_item_similarity",
     "category_overlap",
+    "category_affinity",
+    "popularity_gap",
 )
 FEATURES: Final[tuple[str, ...]] = (
     *(f"{source}_score_z" for source in SOURCES),
@@ -70,10 +86,13 @@ class Candidates:
         impressions: (n,), times shown.
         clicks: (n,), clicks.
         item_age_s: (n,), since the item was first known, s.
+        last_event_age_s: (n,), since the item's last event, s.
         session_similarity: (n,), cosine of the session embedding, 0 without one.
         encoder_similarity: (n,), cosine of the encoder's user vector, 0 without one.
         last_item_similarity: (n,), cosine of the item acted on last, 0 without one.
         category_overlap: (n,), share in [0, 1] of the item's categories that the history holds.
+        category_affinity: (n,), cosine of the item's categories and those of the history.
+        history_popularity: mean of log(1 + interactions) of the items in the history, 0 without.
         history_length: items in the user's history.
         idle_s: since the user's last event, s.
     """
@@ -85,10 +104,13 @@ class Candidates:
     impressions: Floats
     clicks: Floats
     item_age_s: Floats
+    last_event_age_s: Floats
     session_similarity: Floats
     encoder_similarity: Floats
     last_item_similarity: Floats
     category_overlap: Floats
+    category_affinity: Floats
+    history_popularity: float
     history_length: int
     idle_s: float
 
@@ -101,7 +123,7 @@ class Candidates:
         n = len(self.source_scores)
         shapes = {"source_scores": (n, len(SOURCES)), "source_ranks": (n, len(SOURCES))}
         shapes["trend"] = (n, len(TREND_HALF_LIVES_S))
-        for name in self.__slots__[:-2]:
+        for name in self.__slots__[:-3]:
             expected = shapes.get(name, (n,))
             found = getattr(self, name).shape
             if found != expected:
@@ -137,8 +159,9 @@ def compute_features(candidates: Candidates) -> Floats:
 def fused_ranks(source_ranks: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the weighted reciprocal rank fusion of the sources, (n,), bigger is better.
 
-    >>> fused_ranks(np.array([[0, -1, -1, -1, -1], [-1, 20, -1, -1, -1]])).tolist()
-    [0.05, 0.025]
+    >>> first = np.where(np.arange(len(SOURCES)) == SOURCES.index("covisitation"), 0, -1)
+    >>> fused_ranks(first[None]).tolist()
+    [0.05]
     """
     shares = SOURCE_WEIGHTS / (RANK_SOFTENING + np.maximum(source_ranks, 0))
     return np.asarray(np.where(source_ranks >= 0, shares, 0).sum(axis=1))
@@ -159,12 +182,23 @@ def _raw_columns(c: Candidates, fused: NDArray[np.float64]) -> NDArray[np.float6
             np.log1p(c.impressions),
             np.log(clicked / shown),
             np.log1p(np.maximum(c.item_age_s, 0) / 3600),
+            np.log1p(np.maximum(c.last_event_age_s, 0) / 60),
+            *(_share(c, source) for source in ("covisitation", "transitions", "neighbours")),
             c.session_similarity,
             c.encoder_similarity,
             c.last_item_similarity,
             c.category_overlap,
+            c.category_affinity,
+            np.log1p(c.interactions) - c.history_popularity,
         ]
     )
+
+
+def _share(c: Candidates, source: str) -> NDArray[np.float64]:
+    """Return the magnitude of a source's score, (n,), 0 where it did not find the item."""
+    column = SOURCES.index(source)
+    found = c.source_ranks[:, column] >= 0
+    return np.where(found, np.log1p(100 * c.source_scores[:, column].clip(0)), 0)
 
 
 def _z_of_found(values: NDArray[np.float64], found: NDArray[np.bool_]) -> NDArray[np.float64]:

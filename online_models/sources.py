@@ -13,11 +13,23 @@ from numpy.typing import NDArray
 
 from freshet.core.state.records import TREND_HALF_LIVES_S
 
-QUOTAS: Final = {"session": 0.4, "covisitation": 0.3, "trending": 0.15, "new": 0.1, "popular": 1.0}
+QUOTAS: Final = {
+    "session": 0.3,
+    "covisitation": 0.3,
+    "transitions": 0.2,
+    "neighbours": 0.2,
+    "similar": 0.1,
+    "category": 0.2,
+    "trending": 0.1,
+    "new": 0.1,
+    "popular": 1.0,
+}
 """Share of the candidates that each source may find; popular fills what the others leave."""
 
-LAST_VISITS: Final = 10
+LAST_VISITS: Final = 5
 """Distinct visits, newest first, whose transitions vote for candidates."""
+
+_VISIT_DECAY: Final = 0.6
 
 NEW_ITEM_AGE_S: Final = 30 * 86_400
 
@@ -53,8 +65,12 @@ def trending_scores(rates: Floats) -> Floats:
 
 
 def visit_weights(n: int) -> NDArray[np.float64]:
-    """Return the weights of the last n distinct visits, newest first: the j-th weighs 1 / j."""
-    return np.asarray(1 / np.arange(1, n + 1))
+    """Return the weights of the last n distinct visits, newest first.
+
+    >>> visit_weights(3).round(2).tolist()
+    [1.0, 0.6, 0.36]
+    """
+    return np.asarray(_VISIT_DECAY ** np.arange(n))
 
 
 def _expected(rates: Floats, level: int) -> Floats:

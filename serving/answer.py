@@ -15,7 +15,8 @@ Law 7 of the design: every answer says what it is. `Quality` and `degraded` are 
 | item_state   | the item state is not following its changes |
 | model        | no bundle is loaded |
 | encoder      | the user's vector comes from the session embedding |
-| a source     | `session`, `covisitation`, `trending` or `new` failed or had no time |
+| session, covisitation, transitions, neighbours | the source failed or had no time |
+| similar, category, trending, new | the source failed or had no time |
 | features, rank, rerank, explore | the stage failed or had no time |
 | seen         | the user has seen everything that passes the filters, so seen items are shown |
 """

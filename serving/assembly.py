@@ -113,7 +113,7 @@ def policy(settings: Settings) -> str:
     """Return the name of the policy that decides lists.
 
     >>> policy(Settings())
-    'rank-mmr0.3-thompson2'
+    'rank-mmr0.05-thompson2'
     """
     return f"rank-mmr{settings.diversity:g}-thompson{settings.exploration_slots}"
 

@@ -11,7 +11,7 @@ rate at any later time is one multiplication, and no timer has to touch the coun
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +33,26 @@ TRANSITIONS_KEPT: Final = 100  # of an item, likeliest first
 TRANSITION_LISTS_KEPT: Final = 20_000
 _HALF_LIVES_MS: Final = np.array(TREND_HALF_LIVES_S, np.float32) * 1000
 
+Kept = TypeVar("Kept")
 Rows = NDArray[np.int64]
 """(n,) row numbers of the table; -1 is an item without a row."""
+
+
+class Sample(NamedTuple):
+    """The transitions out of one item that were kept, s of them.
+
+    Attributes:
+        rows: (s,) rows visited next, -1 where one has none.
+        ts_s: (s,) event times, s.
+        visit: (s,) uint32, names the visit to the next item: samples share it where that visit
+            followed several of their items.
+        distance: (s,) visits between the two items, from 1.
+    """
+
+    rows: Rows
+    ts_s: NDArray[np.uint32]
+    visit: NDArray[np.uint32]
+    distance: NDArray[np.uint8]
 
 
 class ItemTable:
@@ -81,6 +99,7 @@ class ItemTable:
         self._rows_by_category: dict[str, set[int]] = {}
         self._covisits: dict[int, bytes] = {}
         self._transitions: dict[int, tuple[Rows, NDArray[np.float32]]] = {}
+        self._samples: dict[int, Sample] = {}
 
     # --- reading ---
 
@@ -130,10 +149,27 @@ class ItemTable:
         item_hash = int(self._hashes[row])
         kept = self._transitions.get(item_hash)
         if kept is None:
-            kept = self._count_transitions(item_hash, now_ms, half_life_s)
-            if len(self._transitions) >= TRANSITION_LISTS_KEPT:
-                self._transitions.clear()
-            self._transitions[item_hash] = kept
+            rows, shares = self._count_transitions(item_hash, now_ms, half_life_s)
+            known = rows >= 0
+            kept = rows[known], shares[known]
+            if known.all():
+                _keep(self._transitions, item_hash, kept)
+        return kept
+
+    def sample(self, row: int) -> Sample:
+        """Return the transitions out of an item that were kept."""
+        item_hash = int(self._hashes[row])
+        kept = self._samples.get(item_hash)
+        if kept is None:
+            rows = unpack_covisits(self._covisits.get(item_hash))
+            kept = Sample(
+                self.rows_of_hashes(rows["next"]),
+                np.ascontiguousarray(rows["ts_s"]),
+                np.ascontiguousarray(rows["draw"]),
+                np.ascontiguousarray(rows["distance"]),
+            )
+            if (kept.rows >= 0).all():
+                _keep(self._samples, item_hash, kept)
         return kept
 
     def rates_at(self, rows: Rows, now_ms: int) -> NDArray[np.float32]:
@@ -194,6 +230,7 @@ class ItemTable:
         """Take the newest packed transitions out of items; None forgets them."""
         for value, blob in zip(hashes, blobs, strict=True):
             self._transitions.pop(value, None)
+            self._samples.pop(value, None)
             if blob is None:
                 self._covisits.pop(value, None)
             else:
@@ -235,9 +272,7 @@ class ItemTable:
             now_ms / 1000, half_life_s, COVISIT_CAPACITY,
         )  # fmt: skip
         shares = (weights / max(weights.sum(), 1e-300)).astype(np.float32)
-        rows = self.rows_of_hashes(hashes[:TRANSITIONS_KEPT])
-        found = rows >= 0
-        return rows[found], shares[:TRANSITIONS_KEPT][found]
+        return self.rows_of_hashes(hashes[:TRANSITIONS_KEPT]), shares[:TRANSITIONS_KEPT]
 
     # --- rows ---
 
@@ -269,6 +304,13 @@ class ItemTable:
     def _list_in_category(self, row: int, category: str) -> int:
         self._rows_by_category.setdefault(category, set()).add(row)
         return self.category_codes.setdefault(category, len(self.category_codes))
+
+
+def _keep(lists: dict[int, Kept], item_hash: int, found: Kept) -> None:
+    """Keep what was found of an item, whose rows are all known: others may become so any time."""
+    if len(lists) >= TRANSITION_LISTS_KEPT:
+        lists.clear()
+    lists[item_hash] = found
 
 
 def grown(array: NDArray[Any], capacity: int) -> NDArray[Any]:

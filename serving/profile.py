@@ -112,6 +112,21 @@ def encoded_vector(profile: Profile, bound: BoundBundle) -> Floats:
     return np.asarray(users[0])
 
 
+def category_taste(profile: Profile, table: ItemTable) -> Floats:
+    """Return the share of each category in the history, (n_categories + 1,) unit norm or zero.
+
+    Newer items count for more: the j-th weighs 1 / sqrt(j). The last entry, which code -1 names,
+    is zero.
+    """
+    taste = np.zeros(len(table.category_codes) + 1, np.float32)
+    known = profile.rows >= 0
+    codes = table.codes(profile.rows[known])  # (h, category_width)
+    weights = 1 / np.sqrt(1 + np.flatnonzero(known))
+    np.add.at(taste, codes, weights[:, None])
+    taste[-1] = 0
+    return taste / max(float(np.linalg.norm(taste)), 1e-12)
+
+
 def history_categories(profile: Profile, table: ItemTable) -> NDArray[np.int32]:
     """Return the codes of all categories in the history, each once."""
     codes = np.unique(table.codes(profile.rows[profile.rows >= 0]))

@@ -14,7 +14,7 @@ from online_models.maths.mmr import mmr
 from online_models.maths.topk import top_k
 from serving.item_table import ItemTable
 from serving.moment import Moment
-from serving.profile import Profile, history_categories
+from serving.profile import Profile, category_taste, history_categories
 from serving.sources.found import Union
 
 RERANK_DEPTH: Final = 4  # times k candidates that re-ranking chooses from
@@ -80,10 +80,13 @@ def _features(moment: Moment, union: Union) -> Floats:
             impressions=table.impressions[rows].sum(axis=1, dtype=np.float32),
             clicks=table.clicks[rows].sum(axis=1, dtype=np.float32),
             item_age_s=_ages_s(table, rows, profile.now_ms),
+            last_event_age_s=_since_last_event_s(table, rows, profile.now_ms),
             session_similarity=similar[:, 0],
             encoder_similarity=similar[:, 1],
             last_item_similarity=similar[:, 2],
             category_overlap=_category_overlap(table, rows, profile),
+            category_affinity=_category_affinity(table, rows, profile),
+            history_popularity=_history_popularity(table, profile),
             history_length=len(profile.rows),
             idle_s=profile.idle_s,
         )
@@ -95,6 +98,26 @@ def _ages_s(table: ItemTable, rows: NDArray[np.int64], now_ms: int) -> Floats:
     created = table.created_ts_ms[rows]
     since = np.where(created > 0, created, table.first_ts_ms[rows])
     return np.where(since > 0, np.maximum(now_ms - since, 0) / 1000, 0).astype(np.float32)
+
+
+def _since_last_event_s(table: ItemTable, rows: NDArray[np.int64], now_ms: int) -> Floats:
+    """Return (n,) seconds since each item was acted on; since it was created, without an event."""
+    last = table.last_ts_ms[rows]
+    since = np.maximum(now_ms - last, 0) / 1000
+    return np.where(last > 0, since, _ages_s(table, rows, now_ms)).astype(np.float32)
+
+
+def _history_popularity(table: ItemTable, profile: Profile) -> float:
+    """Return the mean log popularity of the items in the history, 0 without any."""
+    rows = profile.rows[profile.rows >= 0]
+    return float(np.log1p(table.interactions[rows]).mean()) if len(rows) else 0.0
+
+
+def _category_affinity(table: ItemTable, rows: NDArray[np.int64], profile: Profile) -> Floats:
+    """Return (n,) cosine in [0, 1] of each item's categories and those of the history."""
+    codes = table.codes(rows)  # (n, category_width)
+    carried = np.sqrt(np.maximum((codes >= 0).sum(axis=1), 1))
+    return np.asarray(category_taste(profile, table)[codes].sum(axis=1) / carried, np.float32)
 
 
 def _category_overlap(table: ItemTable, rows: NDArray[np.int64], profile: Profile) -> Floats:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from freshet.core.events.schema import EVENT_TYPES, PREFERENCE
 from online_models.features import SOURCES
 from serving.item_table import ItemTable
 from serving.moment import Moment
-from serving.profile import Profile
+from serving.profile import Profile, category_taste
 from serving.sources.found import Union
 
 BARELY_SHOWN: Final = 50  # impressions
@@ -27,6 +28,16 @@ _DID: Final = {
 _TITLE_SHOWN: Final = 60  # characters
 
 
+class _Choice(NamedTuple):
+    """A candidate of the answer: its row, the row that led to it, and the nearest visit."""
+
+    table: ItemTable
+    profile: Profile
+    row: int
+    because: int
+    visit: int
+
+
 def reasons(
     moment: Moment, chosen: Union, sources: NDArray[np.int64], explored: NDArray[np.bool_]
 ) -> list[str]:
@@ -39,23 +50,62 @@ def reasons(
         explored: (n,) whether the bandit drew it.
     """
     table, profile = moment.table, moment.profile
-    visits = _nearest_visits(moment, chosen)
+    because = chosen.because[np.arange(len(chosen)), sources].tolist()
+    visits = _nearest_visits(moment, chosen).tolist()
     words = []
-    for index, (row, source) in enumerate(zip(chosen.rows, sources, strict=True)):
+    for index, (row, source) in enumerate(zip(chosen.rows.tolist(), sources, strict=True)):
         if explored[index]:
             barely = table.impressions[row].sum() < BARELY_SHOWN
             words.append("exploring: few have seen this yet" if barely else "exploring")
-        elif SOURCES[source] == "session":
-            words.append(_because_of(table, profile, visits[index]))
-        elif SOURCES[source] == "covisitation":
-            title = _title(table, chosen.because[index, source])
-            words.append(f"often next after {title}" if title else "often next for others")
-        elif SOURCES[source] == "new":
-            entry = table.entries[row]
-            words.append(f"new in {entry.categories[0]}" if entry and entry.categories else "new")
         else:
-            words.append(f"{SOURCES[source]} now")
+            choice = _Choice(table, profile, row, because[index], visits[index])
+            words.append(_WORDS[SOURCES[source]](choice))
     return words
+
+
+def _because_of(choice: _Choice) -> str:
+    table, profile, visit = choice.table, choice.profile, choice.visit
+    title = _title(table, profile.rows[visit]) if visit >= 0 else ""
+    if not title:
+        return "close to what you looked at"
+    return f"because you {_DID[EVENT_TYPES[profile.types[visit]]]} {title}"
+
+
+def _often_next(choice: _Choice) -> str:
+    title = _title(choice.table, choice.because)
+    return f"often next after {title}" if title else "often next for others"
+
+
+def _close_to(choice: _Choice) -> str:
+    return f"close to {_title(choice.table, choice.because) or 'what you looked at'}"
+
+
+def _new_in(choice: _Choice) -> str:
+    categories = _categories(choice)
+    return f"new in {categories[0]}" if categories else "new"
+
+
+def _popular_in(choice: _Choice) -> str:
+    """Name the category of the item that the user acts on most."""
+    categories = _categories(choice)
+    if not categories:
+        return "popular now"
+    taste = category_taste(choice.profile, choice.table)
+    codes = choice.table.codes(np.array([choice.row]))[0, : len(categories)]
+    return f"popular in {categories[taste[codes].argmax()]}"
+
+
+_WORDS: Final[dict[str, Callable[[_Choice], str]]] = {
+    "session": _because_of,
+    "covisitation": _often_next,
+    "transitions": _often_next,
+    "neighbours": lambda _: "people like you went on to this",
+    "similar": _close_to,
+    "category": _popular_in,
+    "trending": lambda _: "trending now",
+    "new": _new_in,
+    "popular": lambda _: "popular now",
+}
 
 
 def _nearest_visits(moment: Moment, chosen: Union) -> NDArray[np.int64]:
@@ -68,11 +118,9 @@ def _nearest_visits(moment: Moment, chosen: Union) -> NDArray[np.int64]:
     return np.asarray(liked[nearness.argmax(axis=1)])
 
 
-def _because_of(table: ItemTable, profile: Profile, visit: int) -> str:
-    title = _title(table, profile.rows[visit]) if visit >= 0 else ""
-    if not title:
-        return "close to what you looked at"
-    return f"because you {_DID[EVENT_TYPES[profile.types[visit]]]} {title}"
+def _categories(choice: _Choice) -> list[str]:
+    entry = choice.table.entries[choice.row]
+    return entry.categories if entry else []
 
 
 def _title(table: ItemTable, row: int) -> str:

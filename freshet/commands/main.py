@@ -31,6 +31,7 @@ VERBS = {
     "worker": "Fold events from Kafka into Redis.",
     "serve": "Answer recommendations over HTTP and WebSocket.",
     "train": "Train a model bundle from a log.",
+    "eval": "Judge the product beside simple methods on logs, and write a report.",
     "models": "List, check and switch model bundles.",
     "chaos": "Pull every plug while events flow, then audit every count.",
     "doctor": "Say what is reachable, what is wrong, and what to do.",

@@ -1,15 +1,17 @@
-"""`freshet train`: from a recorded log to a published model bundle."""
+"""`freshet train`: from a recorded log, or from the stream, to published model bundles."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.util
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from freshet.commands.follow import Cadence, CadenceType, follow
 from freshet.core.clock import system_clock
 from freshet.core.errors import FreshetError
 from freshet.core.settings import load_settings
@@ -17,6 +19,7 @@ from freshet.core.settings import load_settings
 if TYPE_CHECKING:
     from online_models.artifacts.manifest import Manifest
 
+NICE = 10
 _STAGES = {
     "read": "reading the log",
     "encoder": "item tower and encoder",
@@ -35,7 +38,7 @@ class TorchMissingError(FreshetError):
 
 
 @click.command("train")
-@click.argument("log", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("log", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--items",
     "items_file",
@@ -50,15 +53,39 @@ class TorchMissingError(FreshetError):
     help="About how long to train, in seconds, with export and check.",
 )
 @click.option("--quick", is_flag=True, help="Enough for a first feed: well under a minute.")
-@click.option("--json", "as_json", is_flag=True, help="End with one JSON object: the manifest.")
+@click.option(
+    "--follow", "following", is_flag=True, help="Learn from the stream instead, without end."
+)
+@click.option(
+    "--publish-every",
+    type=CadenceType(),
+    default="5m",
+    show_default=True,
+    help="With --follow: how often to judge the ranker and publish it; 2000 is examples.",
+)
+@click.option(
+    "--stop-after",
+    type=click.IntRange(min=1),
+    metavar="EXAMPLES",
+    help="With --follow: end when so many were learned.",
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="End with one JSON object, the manifest; with --follow, one for each decision.",
+)
 def command(
-    log: Path,
+    log: Path | None,
     *,
     items_file: Path | None,
     models_dir: str | None,
     epochs: int | None,
     budget_s: float | None,
     quick: bool,
+    following: bool,
+    publish_every: Cadence,
+    stop_after: int | None,
     as_json: bool,
 ) -> None:
     """Train item tower, sequence encoder and ranker on LOG and put the bundle in use.
@@ -69,17 +96,31 @@ def command(
 
     Running servers take the new bundle within seconds; `freshet models rollback` takes it back.
 
+    With --follow the ranker of the bundle in use learns on from what people do with the answers,
+    as the worker joins them. Every few minutes it is judged by how well it foresaw the newest
+    answers, and published when it is as good as the one in use; otherwise that one stays, and
+    learning goes on. It keeps its place in a checkpoint beside the bundles: kill it at any moment.
+
     \b
     Examples:
         freshet train my.events.jsonl.gz
         freshet train my.events.jsonl.gz --quick --models-dir /srv/models
         freshet train my.events.jsonl.gz --epochs 20 --budget-s 600
+        freshet train --follow
+        freshet train --follow --publish-every 2000 --json
     """
+    if following == (log is not None):
+        raise click.UsageError("name a LOG to train on, or --follow to learn from the stream")
     if importlib.util.find_spec("torch") is None:
         raise TorchMissingError
     # Threads that spin while they wait for each other are ten times slower beside a busy server.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     settings = load_settings(models_dir=models_dir)
+    if following:
+        os.nice(NICE)  # an answer goes before a mini-batch
+        follow(settings, publish_every=publish_every, stop_after=stop_after, as_json=as_json)
+        return
+    assert log is not None
     from rich.console import Console
     from rich.progress import Progress
 
@@ -87,6 +128,7 @@ def command(
     from freshet.core.events.recorded import items_file_of, read_events, read_items
     from online_models.artifacts.registry import Registry
     from online_models.training.train import TrainOptions, train
+    from replay.exposing import ExposingLife
 
     options = TrainOptions.quick() if quick else TrainOptions()
     options = dataclasses.replace(
@@ -106,7 +148,7 @@ def command(
             events,
             items,
             registry,
-            settings=settings,
+            live=partial(ExposingLife, settings=settings),
             options=options,
             created_ts_ms=system_clock(),
             report=lambda stage, share: progress.update(bars[stage], completed=share),

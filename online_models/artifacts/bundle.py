@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -38,6 +38,14 @@ _ITEMS_AT_ONCE = 4096
 Floats = NDArray[np.float32]
 
 
+class Model(Protocol):
+    """A graph with one output."""
+
+    def __call__(self, **inputs: NDArray[Any]) -> Floats:
+        """Return the output for named inputs."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """One published set of models.
@@ -53,9 +61,9 @@ class Bundle:
     item_ids: list[str]
     items: ItemVectors
     index: ItemIndex
-    ranker: OnnxModel
-    encoder: OnnxModel
-    item_tower: OnnxModel
+    ranker: Model
+    encoder: Model
+    item_tower: Model
 
     # --- what it is ---
 

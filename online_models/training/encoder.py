@@ -26,6 +26,7 @@ _BATCH_WINDOWS: Final = 128
 _LEARNING_RATE: Final = 2e-3
 _LEAST_RATE: Final = 0.1  # of the learning rate, at the end of the schedule
 _ENCODE_AT_ONCE: Final = 512
+_PATIENCE: Final = 4  # epochs that foresee no more than an earlier one, before training ends
 
 Report = Callable[[float], None]
 """Told the share that is done."""
@@ -129,6 +130,8 @@ def fit_encoder(
             model.history.append(reached)
             if reached > best:
                 best, best_state, model.best_epoch = reached, _state(model), epoch + 1
+            if epoch + 1 - model.best_epoch >= _PATIENCE:
+                break
         if budget.over():
             break
     if validation is not None:

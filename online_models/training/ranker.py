@@ -19,7 +19,7 @@ from online_models.training.exposures import Exposure
 from online_models.training.networks import CalibratedRanker, Ranker
 
 LISTED: Final = 100
-"""Candidates of an exposure that the ranker is trained on: the right one and others at random."""
+"""Candidates of an exposure in a list to learn from: the right one and others at random."""
 
 _BATCH: Final = 64
 _LEARNING_RATE: Final = 2e-3
@@ -90,7 +90,7 @@ def fit_ranker(
 def scores_of(ranker: torch.nn.Module, exposure: Exposure) -> Floats:
     """Return the (n,) scores of an exposure's candidates."""
     ranker.eval()
-    scores: Floats = ranker(torch.from_numpy(exposure.features)).numpy()
+    scores: Floats = ranker(torch.from_numpy(exposure.features.astype(np.float32))).numpy()
     return scores
 
 
@@ -106,7 +106,8 @@ class _HeldOut:
     def of(cls, exposures: Sequence[Exposure]) -> _HeldOut:
         lengths = [len(each.features) for each in exposures]
         starts = np.cumsum([0, *lengths[:-1]])
-        features = torch.from_numpy(np.concatenate([each.features for each in exposures]))
+        rows = np.concatenate([each.features for each in exposures]).astype(np.float32)
+        features = torch.from_numpy(rows)
         return cls(features, starts, starts + [each.target for each in exposures])
 
     @torch.no_grad()

@@ -9,6 +9,7 @@ newest items are what a recommender is asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,13 +17,12 @@ import numpy as np
 import torch
 
 from freshet.core.events.schema import Event, Item
-from freshet.core.settings import Settings
 from online_models.artifacts.registry import Registry
 from online_models.artifacts.write import write_bundle
 from online_models.training.budget import Budget
 from online_models.training.encoder import EncoderModel, fit_encoder
 from online_models.training.export import export_encoder, export_item_tower, export_ranker
-from online_models.training.exposures import Exposure, Exposures
+from online_models.training.exposures import Exposure, Life
 from online_models.training.histories import Histories, thinned
 from online_models.training.log import TrainingLog, build_log
 from online_models.training.measure import (
@@ -36,6 +36,7 @@ from online_models.training.measure import (
 )
 from online_models.training.networks import CalibratedRanker, ContentTower, HistoryEncoder
 from online_models.training.ranker import fit_ranker
+from online_models.training.trial import trial_bundle
 
 CUTS: Final = (0.75, 0.87, 0.92)
 """Shares of the interactions where the parts end: encoder, ranker, choice; the rest measures."""
@@ -48,6 +49,9 @@ _CHOOSING_REQUESTS: Final = 1_000
 _LEAST_REQUESTS: Final = 200  # of each part, whatever they cost
 _REQUEST_SHARES: Final = (0.65, 0.15, 0.2)
 _AT_ONCE: Final = 50
+
+LiveLog = Callable[[TrainingLog, Sequence[Event]], Life]
+"""Begins to live a log, given as arrays and as events in the same order."""
 
 Report = Callable[[str, float], None]
 """Told the stage and the share of it that is done."""
@@ -91,7 +95,7 @@ def train(
     items: Sequence[Item],
     registry: Registry,
     *,
-    settings: Settings,
+    live: LiveLog,
     options: TrainOptions,
     created_ts_ms: int,
     report: Report = lambda _stage, _share: None,
@@ -102,7 +106,7 @@ def train(
         events: the log, in any order.
         items: the catalogue; may be empty.
         registry: where the bundle goes.
-        settings: half-lives and quotas that serving will use.
+        live: lives the log through the product, for the ranker to learn from.
         options: how much to train.
         created_ts_ms: wall clock.
         report: told the stage and the share of it that is done.
@@ -113,8 +117,10 @@ def train(
     """
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
+    events = sorted(events, key=lambda event: event.ts_ms)
     log = build_log(events, items)
-    models = fit(log, settings, options, report)
+    with closing(live(log, events)) as life:
+        models = fit(log, life, options, report)
     report("export", 0.0)
     with registry.staging() as folder:
         write_bundle(
@@ -134,7 +140,7 @@ def train(
     return version
 
 
-def fit(log: TrainingLog, settings: Settings, options: TrainOptions, report: Report) -> Models:
+def fit(log: TrainingLog, life: Life, options: TrainOptions, report: Report) -> Models:
     """Return models trained and measured on a log."""
     rng = np.random.default_rng(options.seed)
     budget = Budget.of(max(options.max_seconds - _EXPORT_S, options.max_seconds / 2))
@@ -150,7 +156,9 @@ def fit(log: TrainingLog, settings: Settings, options: TrainOptions, report: Rep
         validation=Histories(log).requests(first, second, _CHOOSING_REQUESTS),
         report=lambda share: report("encoder", share),
     )
-    parts = _expose(log, model, settings, options, budget.share(_EXPOSURE_SHARE), report)
+    histories = Histories(log)
+    life.use(trial_bundle(log, np.flatnonzero(histories.available(first)), model))
+    parts = _expose(log, life, options, rng, budget.share(_EXPOSURE_SHARE), report)
     ranker = fit_ranker(
         parts[0],
         parts[1],
@@ -174,9 +182,9 @@ def fit(log: TrainingLog, settings: Settings, options: TrainOptions, report: Rep
 
 def _expose(
     log: TrainingLog,
-    model: EncoderModel,
-    settings: Settings,
+    life: Life,
     options: TrainOptions,
+    rng: np.random.Generator,
     budget: Budget,
     report: Report,
 ) -> list[list[Exposure]]:
@@ -185,7 +193,7 @@ def _expose(
     What the budget cannot pay for is thinned out evenly, never cut off at the end.
     """
     edges = [*(log.cut(share) for share in CUTS), len(log)]
-    histories, exposures = Histories(log), Exposures(log, model, settings)
+    histories = Histories(log)
     waiting = [
         histories.requests(start, end, max(int(share * options.requests), _LEAST_REQUESTS))
         for share, start, end in zip(_REQUEST_SHARES, edges, edges[1:], strict=False)
@@ -194,7 +202,8 @@ def _expose(
     done = 0
     for number, part in enumerate(parts):
         while len(events := waiting[number]):
-            part.extend(exposures.at(events[:_AT_ONCE]))
+            found = [life.expose(event) for event in events[:_AT_ONCE].tolist()]
+            part.extend(found if number else [each.thinned(rng) for each in found])
             done += len(events[:_AT_ONCE])
             waiting[number] = events[_AT_ONCE:]
             left = sum(map(len, waiting))

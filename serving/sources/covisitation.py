@@ -15,8 +15,9 @@ from serving.sources.found import Found
 def find_covisits(table: ItemTable, profile: Profile, half_life_s: float, quota: int) -> Found:
     """Return the items that followed the user's last visits.
 
-    Each of the last distinct visits votes with the shares of its transitions, the newest with the
-    most weight, because the next step depends most on the last one.
+    Each of the last distinct visits votes with its transitions, the newest with the most weight,
+    because the next step depends most on the last one. Visits that many came past have more votes
+    than others: what they say is better known.
 
     Args:
         table: the item state.
@@ -26,17 +27,19 @@ def find_covisits(table: ItemTable, profile: Profile, half_life_s: float, quota:
     """
     visits = profile.rows[VISIT[profile.types] & (profile.rows >= 0)]
     last = list(dict.fromkeys(visits.tolist()))[:LAST_VISITS]
-    votes = [table.transitions(row, profile.now_ms, half_life_s) for row in last]
-    lengths = [len(rows) for rows, _ in votes]
+    samples = [table.sample(row) for row in last]
+    lengths = [len(sample.rows) for sample in samples]
     if not sum(lengths):
         return Found.nothing()
-    rows = np.concatenate([rows for rows, _ in votes])
-    weights = np.repeat(visit_weights(len(last)), lengths)
-    weighted = np.concatenate([shares for _, shares in votes]) * weights
+    rows, ts_s, _, distance = (np.concatenate(part) for part in zip(*samples, strict=True))
+    ages_s = profile.now_ms / 1000 - ts_s
+    votes = np.repeat(visit_weights(len(last)), lengths) / distance
+    votes *= np.exp2(-ages_s / half_life_s) * (rows >= 0)
     distinct, place = np.unique(rows, return_inverse=True)
-    scores = np.bincount(place, weighted)
+    scores = np.bincount(place, votes)
     best = top_k(scores, quota)
+    best = best[scores[best] > 0]
     because = np.empty(len(distinct), np.int64)
-    strongest = np.argsort(weighted, kind="stable")  # the largest vote is written last
+    strongest = np.argsort(votes, kind="stable")  # the largest vote is written last
     because[place[strongest]] = np.repeat(last, lengths)[strongest]
     return Found.of(distinct[best], scores[best].astype(np.float32), because[best])

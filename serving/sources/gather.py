@@ -10,11 +10,15 @@ from online_models.features import SOURCES
 from online_models.sources import QUOTAS
 from serving.answer import Query
 from serving.moment import Moment
+from serving.sources.category import find_in_categories
 from serving.sources.covisitation import find_covisits
 from serving.sources.found import Found
+from serving.sources.neighbours import find_neighbours
 from serving.sources.new_items import find_new
 from serving.sources.popular import find_popular, find_popular_among
 from serving.sources.session import find_session
+from serving.sources.similar import find_similar
+from serving.sources.transitions import find_transitions
 from serving.sources.trending import find_trending
 
 _COUNTS: Final = {name: CANDIDATES.labels(name) for name in SOURCES}
@@ -25,14 +29,17 @@ def gather(moment: Moment, query: Query) -> list[Found]:
     quota = {
         name: max(1, int(share * moment.settings.candidates)) for name, share in QUOTAS.items()
     }
+    table, profile, bound, standings = moment.table, moment.profile, moment.bound, moment.standings
     half_life_s = moment.settings.covisit_half_life_s
     ask: dict[str, Callable[[], Found]] = {
-        "session": lambda: find_session(moment.bound, moment.query, quota["session"]),
-        "covisitation": lambda: find_covisits(
-            moment.table, moment.profile, half_life_s, quota["covisitation"]
-        ),
-        "trending": lambda: find_trending(moment.standings, quota["trending"]),
-        "new": lambda: find_new(moment.standings, moment.bound, moment.query, quota["new"]),
+        "session": lambda: find_session(bound, moment.query, quota["session"]),
+        "covisitation": lambda: find_covisits(table, profile, half_life_s, quota["covisitation"]),
+        "transitions": lambda: find_transitions(table, profile, half_life_s, quota["transitions"]),
+        "neighbours": lambda: find_neighbours(table, profile, half_life_s, quota["neighbours"]),
+        "similar": lambda: find_similar(bound, profile, quota["similar"]),
+        "category": lambda: find_in_categories(table, standings, profile, quota["category"]),
+        "trending": lambda: find_trending(standings, quota["trending"]),
+        "new": lambda: find_new(standings, bound, moment.query, quota["new"]),
     }
     found = [moment.stages.run(name, ask[name], otherwise=Found.nothing) for name in SOURCES[:-1]]
     found.append(_popular(moment, query))

@@ -20,12 +20,13 @@ with_torch = sys.argv[1] == "training"
 if not with_torch:
     sys.modules["torch"] = None
     sys.addaudithook(refuse)  # torch itself is not ours to judge
+LEARNING = ("online_models.training", "benchmarks.learning", "benchmarks.drift")
 threads = threading.active_count()
 names = []
 for name in ("freshet", "online_models", "replay", "serving", "streams", "benchmarks"):
     package = importlib.import_module(name)
     for module in pkgutil.walk_packages(package.__path__, name + ".", onerror=lambda name: None):
-        if module.name.startswith("online_models.training") == with_torch:
+        if module.name.startswith(LEARNING) == with_torch:
             importlib.import_module(module.name)
             names.append(module.name)
 assert threading.active_count() == threads or with_torch, threading.enumerate()

@@ -32,10 +32,13 @@ def some_candidates(n: int, seed: int, scale: float = 1.0) -> Candidates:
         impressions=draw(0, 1e6 * scale),
         clicks=draw(0, 1e6 * scale),
         item_age_s=draw(-10, 1e8 * scale),
+        last_event_age_s=draw(-10, 1e8 * scale),
         session_similarity=draw(-1, 1),
         encoder_similarity=draw(-1, 1),
         last_item_similarity=draw(-1, 1),
         category_overlap=draw(0, 1),
+        category_affinity=draw(0, 1),
+        history_popularity=float(rng.uniform(0, 20)),
         history_length=int(rng.integers(0, 51)),
         idle_s=float(rng.uniform(0, 1e7)),
     )
@@ -112,6 +115,47 @@ def test_a_source_that_did_not_find_an_item_says_nothing_of_it() -> None:
     assert column(features, f"{SOURCES[0]}_closeness")[:2].tolist() == [1, 0]
 
 
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("covisitation", "covisit_share"),
+        ("transitions", "transition_share"),
+        ("neighbours", "neighbour_share"),
+    ],
+)
+def test_a_share_is_told_by_its_magnitude(source: str, name: str) -> None:
+    """On a log scale from one in ten thousand; 0 below it, and where the source found nothing."""
+    candidates = some_candidates(4, 2)
+    scores, ranks = candidates.source_scores.copy(), candidates.source_ranks.copy()
+    place = SOURCES.index(source)
+    scores[:, place] = [1.0, 0.01, 1e-9, 1.0]
+    ranks[:, place] = [0, 1, 2, -1]
+    features = compute_features(
+        dataclasses.replace(candidates, source_scores=scores, source_ranks=ranks)
+    )
+    expected = [np.log(10_000), np.log(100), 0, 0]
+    assert column(features, name).tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_popularity_gap_is_that_to_the_items_of_the_history() -> None:
+    """Above 0 for an item that is more popular than what the user acts on."""
+    candidates = dataclasses.replace(
+        some_candidates(3, 5),
+        interactions=np.array([0, 9, 999], np.float32),
+        history_popularity=float(np.log1p(9)),
+    )
+    gaps = column(compute_features(candidates), "popularity_gap")
+    assert gaps.tolist() == pytest.approx([-np.log(10), 0, np.log(100)], abs=1e-5)
+
+
+def test_the_age_of_the_last_event_is_told_in_minutes() -> None:
+    """On a log scale; a clock that is ahead counts as now."""
+    ages_s = np.array([0, 60, -5], np.float32)
+    candidates = dataclasses.replace(some_candidates(3, 5), last_event_age_s=ages_s)
+    ages = column(compute_features(candidates), "last_event_age")
+    assert ages.tolist() == pytest.approx([0, np.log(2), 0], abs=1e-6)
+
+
 def test_clicks_that_no_impression_explains_are_no_rate() -> None:
     """In a log of clicks alone, the click rate tells nobody apart."""
     candidates = some_candidates(5, 3)
@@ -124,6 +168,8 @@ def test_arrays_that_disagree_are_refused() -> None:
     candidates = some_candidates(4, 0)
     with pytest.raises(ValueError, match=r"clicks has shape \(3,\), expected \(4,\)"):
         dataclasses.replace(candidates, clicks=np.zeros(3, np.float32))
+    with pytest.raises(ValueError, match="category_affinity has shape"):
+        dataclasses.replace(candidates, category_affinity=np.zeros(5, np.float32))
     with pytest.raises(ValueError, match="trend has shape"):
         dataclasses.replace(candidates, trend=np.zeros((4, 1), np.float32))
 

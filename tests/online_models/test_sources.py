@@ -1,6 +1,7 @@
 """How the sources score items."""
 
 import numpy as np
+import pytest
 
 from freshet.core.state.records import TREND_HALF_LIVES_S
 from online_models.features import SOURCES
@@ -40,6 +41,10 @@ def test_trending_is_a_surprise() -> None:
 
 
 def test_the_last_visit_weighs_most() -> None:
-    """The j-th newest weighs 1 / j."""
-    assert visit_weights(4).tolist() == [1, 1 / 2, 1 / 3, 1 / 4]
+    """Each weighs the same share of the next newer one."""
+    weights = visit_weights(4)
+    assert weights[0] == 1
+    shares = weights[1:] / weights[:-1]
+    assert shares == pytest.approx(shares[0])
+    assert 0 < shares[0] < 1
     assert len(visit_weights(0)) == 0

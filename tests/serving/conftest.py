@@ -257,14 +257,22 @@ def client(services: Services) -> Iterator[TestClient[Any]]:
 
 @pytest.fixture(scope="session")
 def covisits() -> Callable[..., bytes]:
-    """`covisits("item-2", "item-2", "item-3")` packs transitions to these items."""
+    """`covisits("item-2", "item-2", "item-3")` packs transitions to these items.
 
-    def pack(*next_ids: str) -> bytes:
+    By default each is of a visit of its own, now, and from one item straight to the next.
+    """
+
+    def pack(
+        *next_ids: str,
+        visits: Sequence[int] | None = None,
+        ages_s: Sequence[int] | int = 0,
+        distances: Sequence[int] | int = 1,
+    ) -> bytes:
         rows = np.zeros(len(next_ids), COVISIT_DTYPE)
         rows["next"] = item_hashes(next_ids)
-        rows["ts_s"] = NOW_MS // 1000
-        rows["draw"] = np.arange(len(next_ids)) * 1_000_003
-        rows["distance"] = 1
+        rows["ts_s"] = NOW_MS // 1000 - np.asarray(ages_s)
+        rows["draw"] = np.arange(len(next_ids)) * 1_000_003 if visits is None else visits
+        rows["distance"] = distances
         return rows.tobytes()
 
     return pack

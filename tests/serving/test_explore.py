@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from typing import Any
 
@@ -9,6 +10,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from online_models.maths.bandit import SHARPNESS, posterior, thompson_slots
+from online_models.maths.bandit_prior import ClickPrior
 from serving.answer import Query
 from serving.explore import slot_positions
 from serving.moment import State
@@ -42,6 +45,35 @@ async def test_propensities_are_the_frequencies_of_the_draws(state: Any) -> None
     for item_id, share in propensity.items():
         deviation = (n * share * (1 - share)) ** 0.5
         assert abs(drawn[item_id] - n * share) < 5 * deviation
+
+
+async def test_arms_are_drawn_from_sharpened_posteriors_with_the_prior_of_their_categories(
+    state: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some arms have 50 impressions and 5 clicks; each category has a rate of its own."""
+    table, standings = state.items.table, state.items.standings
+    n = len(table.category_codes)
+    prior = ClickPrior(0.01, 200.0, 100.0, np.linspace(0.02, 0.2, n), 0.01)
+    state.items.standings = dataclasses.replace(standings, priors=[prior] * len(standings.priors))
+    table.impressions[: table.size : 3, 0] = 50
+    table.clicks[: table.size : 3, 0] = 5
+    drawn_from: list[tuple[float, float]] = []
+
+    def spy(alpha: Any, beta: Any, slots: int, rng: Any) -> Any:
+        drawn_from.extend(zip(alpha.tolist(), beta.tolist(), strict=True))
+        return thompson_slots(alpha, beta, slots, rng)
+
+    monkeypatch.setattr("serving.explore.thompson_slots", spy)
+    served = await recommend(state, Query(user="nobody", k=8), "r", np.random.default_rng(0))
+    assert not served.answer.degraded
+    alpha, beta = posterior(
+        prior.of(table.codes(np.arange(table.size))),
+        table.impressions[: table.size, 0],
+        table.clicks[: table.size, 0],
+    )
+    offered = {(SHARPNESS * a, SHARPNESS * b) for a, b in zip(alpha, beta, strict=True)}
+    assert len(set(drawn_from)) > 2
+    assert set(drawn_from) <= offered
 
 
 async def test_the_fixed_slots_are_the_best_ones_in_their_order(state: Any) -> None:

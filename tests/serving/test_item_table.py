@@ -116,6 +116,37 @@ def test_transitions_are_shares_and_follow_their_changes(covisits: Any) -> None:
     assert table.transitions(0, NOW_MS, 3600)[0].tolist() == []
 
 
+def test_a_sample_names_what_followed_and_by_which_visit(covisits: Any) -> None:
+    """Row by row as it was packed; after a change the new ones stand there."""
+    table = ItemTable()
+    table.offer([Item(item_id=item_id) for item_id in "abc"])
+    (item_hash,) = item_hashes(["a"]).tolist()
+    assert [len(column) for column in table.sample(0)] == [0, 0, 0, 0]
+    blob = covisits("b", "c", "never", visits=[7, 2**32 - 1, 9], ages_s=[0, 5, 9], distances=2)
+    table.put_covisits([item_hash], [blob])
+    sample = table.sample(0)
+    assert sample.rows.tolist() == [1, 2, -1]
+    assert sample.visit.tolist() == [7, 2**32 - 1, 9]
+    assert (NOW_MS // 1000 - sample.ts_s).tolist() == [0, 5, 9]
+    assert sample.distance.tolist() == [2, 2, 2]
+    table.put_covisits([item_hash], [covisits("c")])
+    assert table.sample(0).rows.tolist() == [2]
+    table.put_covisits([item_hash], [None])
+    assert table.sample(0).rows.tolist() == []
+
+
+def test_an_item_that_comes_to_be_known_is_found_in_older_transitions(covisits: Any) -> None:
+    """Transitions and records come from different partitions, in any order."""
+    table = ItemTable()
+    table.offer([Item(item_id="a"), Item(item_id="b")])
+    table.put_covisits(item_hashes(["a"]).tolist(), [covisits("b", "c", "c")])
+    assert table.sample(0).rows.tolist() == [1, -1, -1]
+    assert table.transitions(0, NOW_MS, 3600)[0].tolist() == [1]
+    table.put_records(["c"], unpack_items([None]))
+    assert table.sample(0).rows.tolist() == [1, 2, 2]
+    assert table.transitions(0, NOW_MS, 3600)[0].tolist() == [2, 1]
+
+
 def test_decay_never_makes_more_of_something() -> None:
     """What lies ahead counts as now."""
     then = np.array([NOW_MS + 10_000, NOW_MS, NOW_MS - 1000])

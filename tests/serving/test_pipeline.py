@@ -23,6 +23,17 @@ from serving.sources import gather as gathering
 from serving.stages import BUDGETS, Stages
 
 COLD = Query(user="nobody", k=10)
+MAY_FAIL = {
+    "session": "find_session",
+    "covisitation": "find_covisits",
+    "transitions": "find_transitions",
+    "neighbours": "find_neighbours",
+    "similar": "find_similar",
+    "category": "find_in_categories",
+    "trending": "find_trending",
+    "new": "find_new",
+}
+"""The function of each source but popular, which never fails."""
 
 
 async def ask(state: State, query: Query, seed: int = 0) -> Answer:
@@ -245,23 +256,15 @@ async def test_only_popular_items_left_is_said(
 ) -> None:
     """With every other source failing and no ranker, popular still answers."""
     state.live.current = None
-    for name in ("find_session", "find_covisits", "find_trending", "find_new"):
-        monkeypatch.setattr(gathering, name, _broken)
+    for function in MAY_FAIL.values():
+        monkeypatch.setattr(gathering, function, _broken)
     answer = await ask(state, COLD)
     assert answer.quality == "popular"
-    assert set(answer.degraded) == {"model", "session", "covisitation", "trending", "new"}
+    assert answer.degraded == ["model", *MAY_FAIL]
     assert len(answer.items) == 10
 
 
-@pytest.mark.parametrize(
-    ("source", "function"),
-    [
-        ("session", "find_session"),
-        ("covisitation", "find_covisits"),
-        ("trending", "find_trending"),
-        ("new", "find_new"),
-    ],
-)
+@pytest.mark.parametrize(("source", "function"), MAY_FAIL.items())
 async def test_a_source_may_fail_alone(
     state: State, monkeypatch: pytest.MonkeyPatch, source: str, function: str
 ) -> None:

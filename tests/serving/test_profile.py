@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 
 from freshet.core.events.schema import CLICK, PREFERENCE
-from serving.profile import encoded_vector, history_categories, meet, session_vector
+from serving.profile import (
+    category_taste,
+    encoded_vector,
+    history_categories,
+    meet,
+    session_vector,
+)
 from serving.user_state import UserState, cold_user
 
 NOW_MS = 1_763_800_000_000
@@ -23,6 +29,21 @@ async def test_a_cold_user_points_nowhere(table: Any, live: Any) -> None:
     assert not profile.last_vector.any()
     assert profile.idle_s == 0
     assert history_categories(profile, table).tolist() == []
+    assert category_taste(profile, table).tolist() == [0] * (len(table.category_codes) + 1)
+
+
+async def test_taste_is_the_share_of_each_category_the_newer_the_more(
+    table: Any, users: Any
+) -> None:
+    """The j-th newest weighs 1 / sqrt(j), also behind one that nobody has heard of; unit norm."""
+    for item_id in ("item-1", "item-0", "unheard of", "item-5"):  # kitchen, garden, ?, garden
+        users.act("ann", item_id)
+    taste = category_taste(meet(await users.get("ann"), table, None), table)
+    garden, kitchen = 1 + 1 / np.sqrt(3), 1 / np.sqrt(4)
+    expected = np.zeros(len(table.category_codes) + 1)
+    expected[table.category_codes["garden"]] = garden / np.hypot(garden, kitchen)
+    expected[table.category_codes["kitchen"]] = kitchen / np.hypot(garden, kitchen)
+    np.testing.assert_allclose(taste, expected, atol=1e-6)
 
 
 async def test_the_history_is_newest_first_with_its_vectors(

@@ -8,31 +8,44 @@ import numpy as np
 import pytest
 
 from freshet.core.events.schema import Item
-from online_models.features import FEATURES, Candidates
+from online_models.features import FEATURES, Candidates, compute_features
 from serving import ranking
 from serving.answer import Query
 from serving.filters import keep
 from serving.moment import hydrate
-from serving.ranking import rank, rerank
+from serving.ranking import Ranked, rank, rerank
 from serving.sources.gather import gather
 
 NOW_MS = 1_763_800_000_000
 
 
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[Candidates]:
+    """What the ranker was shown, request by request."""
+    shown: list[Candidates] = []
+
+    def spy(candidates: Candidates) -> Any:
+        shown.append(candidates)
+        return compute_features(candidates)
+
+    monkeypatch.setattr(ranking, "compute_features", spy)
+    return shown
+
+
+async def ranked_for(state: Any, user_id: str) -> Ranked:
+    moment, query = await hydrate(state, user_id, None), Query(user=user_id)
+    return rank(moment, keep(moment, gather(moment, query), query))
+
+
 async def test_the_ranker_is_shown_what_is_known_of_each_item(
-    state: Any, users: Any, monkeypatch: pytest.MonkeyPatch
+    state: Any, users: Any, shown: list[Candidates]
 ) -> None:
     """Every column belongs to the row of its candidate."""
     users.act("ann", "item-5", ts_ms=NOW_MS - 7_000)
     table = state.items.table
     table.offer([Item(item_id="young", categories=["garden"], created_ts_ms=NOW_MS - 3_600_000)])
     state.items.refresh()
-    shown: list[Candidates] = []
-    compute = ranking.compute_features
-    monkeypatch.setattr(ranking, "compute_features", lambda c: (shown.append(c), compute(c))[1])
-    moment = await hydrate(state, "ann", None)
-    query = Query(user="ann")
-    ranked = rank(moment, keep(moment, gather(moment, query), query))
+    ranked = await ranked_for(state, "ann")
     (candidates,) = shown
     assert ranked.features is not None
     assert ranked.features.shape == (len(ranked.union), len(FEATURES))
@@ -46,17 +59,51 @@ async def test_the_ranker_is_shown_what_is_known_of_each_item(
         assert candidates.last_item_similarity[index] == pytest.approx(last, abs=1e-5)
         entry = table.entries[row]
         assert candidates.category_overlap[index] == (entry.categories == ["garden"])
+        assert candidates.category_affinity[index] == (entry.categories == ["garden"])
     young = ranked.union.rows.tolist().index(table.row("young"))
     assert candidates.item_age_s[young] == 3_600
+    assert candidates.last_event_age_s[young] == 3_600  # nobody has acted on it
     old = ranked.union.rows.tolist().index(table.row("item-0"))
     assert candidates.item_age_s[old] == 100 * 86_400
+    assert candidates.last_event_age_s[old] == 0
+    popularity = np.log1p(table.interactions[table.row("item-5")])
+    assert candidates.history_popularity == pytest.approx(popularity)
+
+
+async def test_what_was_acted_on_last_is_told_by_its_age(
+    state: Any, shown: list[Candidates]
+) -> None:
+    """In seconds before the request; an item with neither event nor creation is of age 0."""
+    table = state.items.table
+    table.last_ts_ms[table.row("item-2")] = NOW_MS - 90_000
+    table.offer([Item(item_id="silent")])
+    state.items.refresh()
+    rows = (await ranked_for(state, "nobody")).union.rows
+    ages_s = dict(zip(rows.tolist(), shown[0].last_event_age_s.tolist(), strict=True))
+    assert ages_s[table.row("item-2")] == 90
+    assert ages_s[table.row("item-3")] == 0
+    assert ages_s[table.row("silent")] == 0
+    assert shown[0].history_popularity == 0
+
+
+async def test_an_item_of_two_categories_is_half_way_to_either(
+    state: Any, users: Any, shown: list[Candidates]
+) -> None:
+    """A cosine: 1 for the category of the history alone, 1 / sqrt(2) with another beside it."""
+    table = state.items.table
+    table.offer([Item(item_id="item-0", categories=["garden", "sport"])])
+    users.act("ann", "item-5")  # of the garden
+    rows = (await ranked_for(state, "ann")).union.rows
+    affinity = dict(zip(rows.tolist(), shown[0].category_affinity.tolist(), strict=True))
+    assert affinity[table.row("item-10")] == pytest.approx(1)
+    assert affinity[table.row("item-0")] == pytest.approx(1 / np.sqrt(2))
+    assert affinity[table.row("item-1")] == 0
 
 
 async def test_the_re_ranked_list_begins_with_the_best(state: Any) -> None:
     """And holds no candidate twice, at most as many as there are."""
     moment = await hydrate(state, "nobody", None)
-    query = Query(user="nobody")
-    ranked = rank(moment, keep(moment, gather(moment, query), query))
+    ranked = await ranked_for(state, "nobody")
     for k in (1, 7, 100):
         order = rerank(moment, ranked, k)
         assert order[0] == ranked.scores.argmax()

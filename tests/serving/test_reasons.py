@@ -32,6 +32,10 @@ async def _reason(state: Any, source: str, item: str, because: str = "", *, expl
         ("popular", "popular now"),
         ("new", "new in kitchen"),
         ("covisitation", "often next after river amber 10"),
+        ("transitions", "often next after river amber 10"),
+        ("neighbours", "people like you went on to this"),
+        ("similar", "close to river amber 10"),
+        ("category", "popular in kitchen"),
         ("session", "because you bought river north 20"),
     ],
 )
@@ -44,8 +48,27 @@ async def test_each_source_has_its_words(state: Any, users: Any, source: str, wo
 async def test_without_a_title_the_words_are_general(state: Any, users: Any) -> None:
     """The catalogue may not know the item that led there any more."""
     assert "what you looked at" in await _reason(state, "session", "item-1", explored=False)
-    words = await _reason(state, "covisitation", "item-1", explored=False)
-    assert words == "often next for others"
+    for source in ("covisitation", "transitions"):
+        assert await _reason(state, source, "item-1", explored=False) == "often next for others"
+    words = await _reason(state, "similar", "item-1", explored=False)
+    assert words == "close to what you looked at"
+
+
+async def test_no_source_is_without_words(state: Any) -> None:
+    """Also for an item that has neither title nor category."""
+    state.items.table.offer([Item(item_id="bare")])
+    words = [await _reason(state, source, "bare", explored=False) for source in SOURCES]
+    assert all(words)
+    assert words[SOURCES.index("new")] == "new"
+    assert words[SOURCES.index("category")] == "popular now"
+
+
+async def test_the_category_that_is_named_is_the_one_acted_on_most(state: Any, users: Any) -> None:
+    """Of those that the item has, whatever their order."""
+    for item_id in ("item-2", "item-7", "item-1"):  # travel, travel, kitchen
+        users.act("ann", item_id)
+    state.items.table.offer([Item(item_id="both", categories=["sport", "kitchen", "travel"])])
+    assert await _reason(state, "category", "both", explored=False) == "popular in travel"
 
 
 async def test_exploration_says_so(state: Any) -> None:

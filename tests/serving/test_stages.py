@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from freshet.core.metrics import STAGE_FAILURES
+from online_models.features import SOURCES
 from serving.stages import BUDGETS, ENDS, Stages
 
 
@@ -12,6 +13,12 @@ def test_the_budgets_fit_into_the_deadline() -> None:
     """Together they are the whole of it."""
     assert sum(BUDGETS.values()) == pytest.approx(1.0)
     assert list(ENDS.values()) == sorted(ENDS.values())
+
+
+def test_every_source_that_may_fail_has_a_budget() -> None:
+    """In the order in which they are asked; popular is never left out."""
+    assert [name for name in BUDGETS if name in SOURCES] == list(SOURCES[:-1])
+    assert SOURCES[-1] == "popular"
 
 
 def test_a_stage_that_works_is_not_degraded() -> None:

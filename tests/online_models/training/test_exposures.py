@@ -1,93 +1,47 @@
-"""Exposures: what serving would have ranked at a moment, and nothing of the future."""
+"""Exposures are made small without losing what they teach."""
 
-from collections.abc import Callable
+from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
-from freshet.core.settings import Settings
-from online_models.features import FEATURES
-from online_models.training.encoder import EncoderModel
-from online_models.training.exposures import Exposure, Exposures
-from online_models.training.histories import Histories
-from online_models.training.log import TrainingLog
-
-pytestmark = pytest.mark.training
+from online_models.features import FEATURES, SOURCES
+from online_models.training.exposures import LISTED, Exposure
 
 
-def expose(log: TrainingLog, events: np.ndarray) -> list[Exposure]:
-    torch.manual_seed(0)
-    return Exposures(log, EncoderModel.fresh(log), Settings()).at(events)
+def exposure(n: int, target: int) -> Exposure:
+    """An exposure whose candidates are told apart by their first feature and their ranks."""
+    features = np.zeros((n, len(FEATURES)), np.float16)
+    features[:, 0] = np.arange(n)
+    ranks = np.repeat(np.arange(n, dtype=np.int16)[:, None], len(SOURCES), axis=1)
+    return Exposure(7, target, features, ranks)
 
 
-def changed_after(log: TrainingLog, event: int) -> TrainingLog:
-    """The same log, with another future from an event on."""
-    rng = np.random.default_rng(1)
-    item, kind = log.item.copy(), log.kind.copy()
-    item[event + 1 :] = rng.integers(0, 3, len(log) - event - 1)
-    kind[event + 1 :] = 1
-    fields = {name: getattr(log, name) for name in log.__slots__}
-    return TrainingLog(**(fields | {"item": item, "kind": kind}))
+@pytest.mark.parametrize(("n", "target"), [(0, -1), (1, 0), (LISTED, 3), (LISTED + 50, -1)])
+def test_a_short_or_missed_exposure_stays_whole(n: int, target: int) -> None:
+    """There is nothing to thin out, or nothing to learn from."""
+    each = exposure(n, target)
+    assert each.thinned(np.random.default_rng(0)) is each
 
 
-def test_the_future_is_not_seen(random_log: Callable[..., TrainingLog]) -> None:
-    """Other events after a request leave its candidates and features alone."""
-    log = random_log(8, items=40)
-    events = Histories(log).requests(100, 250, 10)
-    before = expose(log, events)
-    after = expose(changed_after(log, int(events[-1])), events)
-    for one, two in zip(before, after, strict=True):
-        assert one.target == two.target
-        assert np.array_equal(one.ranks, two.ranks)
-        assert np.array_equal(one.features, two.features)
+@pytest.mark.parametrize("target", [0, 1, 299, 599])
+def test_the_right_candidate_is_kept_first_among_distinct_others(target: int) -> None:
+    """Each with its own features and ranks."""
+    each = exposure(600, target).thinned(np.random.default_rng(1))
+    assert (each.event, each.target) == (7, 0)
+    kept = each.features[:, 0].astype(int).tolist()
+    assert kept[0] == target
+    assert len(set(kept)) == len(kept) == LISTED
+    assert each.ranks[:, 0].tolist() == kept
 
 
-def test_the_own_event_is_not_seen(random_log: Callable[..., TrainingLog]) -> None:
-    """What the user is about to do changes the target alone."""
-    log = random_log(8, items=40)
-    event = Histories(log).requests(150, 250, 1)
-    other = log.item.copy()
-    other[event] = (other[event] + 1) % 30
-    fields = {name: getattr(log, name) for name in log.__slots__}
-    one = expose(log, event)[0]
-    two = expose(TrainingLog(**(fields | {"item": other})), event)[0]
-    assert np.array_equal(one.features, two.features)
-
-
-def test_candidates_are_sound(random_log: Callable[..., TrainingLog]) -> None:
-    """Each found by some source, finite, within the limit, and the target is where it is said."""
-    log = random_log(9, items=60)
-    events = Histories(log).requests(50, 400, 20)
-    found = expose(log, events)
-    assert [each.event for each in found] == events.tolist()
-    assert any(each.target >= 0 for each in found)
-    for each in found:
-        n = len(each.features)
-        assert each.features.shape == (n, len(FEATURES))
-        assert np.isfinite(each.features).all()
-        assert n <= Settings().candidates
-        assert (each.ranks >= 0).any(axis=1).all()
-        for column in each.ranks.T:
-            ranks = column[column >= 0]
-            assert sorted(ranks) == sorted(set(ranks))
-
-
-def test_a_new_user_is_shown_what_is_popular(make_log: Callable[..., TrainingLog]) -> None:
-    """Without a history there is no session and no co-visitation."""
-    rows = [(f"u{n}", "click", f"i{n % 7 % 4}", n) for n in range(100)]
-    log = make_log([*rows, ("new", "click", "i2", 101)])
-    exposure = expose(log, np.array([100]))[0]
-    session, covisitation, _, _, popular = exposure.ranks.T
-    assert (session == -1).all()
-    assert (covisitation == -1).all()
-    assert sorted(popular.tolist()) == [0, 1, 2, 3]
-    assert exposure.target >= 0
-
-
-def test_time_does_not_run_backwards(random_log: Callable[..., TrainingLog]) -> None:
-    """A request before the last one would see its own future."""
-    log = random_log(9)
-    events = Histories(log).requests(50, 400, 20)
-    with pytest.raises(ValueError, match="was asked for before event"):
-        expose(log, events[::-1])
+def test_the_others_are_drawn_evenly() -> None:
+    """Of 450 others 149 are kept: over 2,000 draws each within 5 standard deviations."""
+    rng, n = np.random.default_rng(2), 2_000
+    counts = np.zeros(451)
+    each = exposure(451, 200)
+    for _ in range(n):
+        counts[each.thinned(rng).features[:, 0].astype(int)] += 1
+    assert counts[200] == n
+    share = (LISTED - 1) / 450
+    assert (np.abs(np.delete(counts, 200) - n * share) < 5 * np.sqrt(n * share * (1 - share))).all()

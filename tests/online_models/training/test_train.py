@@ -1,5 +1,6 @@
 """From events to a bundle in use, and the graphs compute what the networks do."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,12 @@ from online_models.training.networks import (
     Ranker,
 )
 from online_models.training.train import TrainOptions, train
+from replay.exposing import ExposingLife
 
 pytestmark = pytest.mark.training
 
 CREATED_TS_MS = 1_760_500_000_000
+LIVE = partial(ExposingLife, settings=Settings())
 QUICK = TrainOptions(epochs=8, max_seconds=60.0, requests=400, threads=1)
 Cycle = tuple[list[Event], list[Item]]
 
@@ -39,7 +42,7 @@ def registry(cycle: Cycle, tmp_path_factory: pytest.TempPathFactory) -> Registry
     train(
         *cycle,
         registry,
-        settings=Settings(),
+        live=LIVE,
         options=QUICK,
         created_ts_ms=CREATED_TS_MS,
         report=stages.__setitem__,
@@ -88,7 +91,7 @@ def test_a_refused_bundle_is_not_published(cycle: Cycle, tmp_path: Path) -> None
         train(
             *cycle,
             registry,
-            settings=Settings(),
+            live=LIVE,
             options=TrainOptions(epochs=1, max_seconds=1.0, requests=10, threads=1),
             created_ts_ms=CREATED_TS_MS,
         )
@@ -102,7 +105,7 @@ def test_a_short_log_is_refused(cycle: Cycle, tmp_path: Path) -> None:
             cycle[0][:50],
             [],
             Registry(tmp_path / "models"),
-            settings=Settings(),
+            live=LIVE,
             options=QUICK,
             created_ts_ms=CREATED_TS_MS,
         )

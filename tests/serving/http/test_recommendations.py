@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from freshet.core.events.partition import partition_of
+from freshet.core.settings import Settings
 from serving.answer import Answer
+from serving.assembly import policy
 
 
 def test_an_answer_says_what_it_is(client: Any, users: Any, live: Any) -> None:
@@ -20,7 +22,7 @@ def test_an_answer_says_what_it_is(client: Any, users: Any, live: Any) -> None:
     assert body["as_of"]["applied"] == 1
     assert len(body["as_of"]["event"]) == 10
     assert (body["quality"], body["degraded"]) == ("full", [])
-    assert body["policy"] == "rank-mmr0.3-thompson2"
+    assert body["policy"] == policy(Settings())
     assert body["consistent"] is None
     assert body["took_ms"] > 0
     assert len(body["items"]) == 5

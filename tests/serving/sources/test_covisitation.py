@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from freshet.core.events.partition import item_hashes
+from online_models.sources import visit_weights
 from serving.profile import meet
 from serving.sources.covisitation import find_covisits
 
@@ -23,11 +24,27 @@ async def test_a_user_without_visits_gets_nothing(table: Any, users: Any) -> Non
         assert find_covisits(table, profile, HALF_LIFE_S, 10).rows.tolist() == []
 
 
+async def test_old_and_distant_transitions_weigh_less(
+    table: Any, users: Any, covisits: Any
+) -> None:
+    """Half after a half-life, half at two visits' distance; nothing for what nobody knows."""
+    blob = covisits(
+        "item-10", "item-11", "item-12", "never", ages_s=[0, 3600, 0, 0], distances=[1, 1, 2, 1]
+    )
+    table.put_covisits(item_hashes(["item-1"]).tolist(), [blob])
+    users.act("ann", "item-1")
+    found = find_covisits(table, meet(await users.get("ann"), table, None), HALF_LIFE_S, 10)
+    scores = {table.ids[row]: score for row, score in zip(found.rows, found.scores, strict=True)}
+    assert scores == pytest.approx({"item-10": 1, "item-11": 0.5, "item-12": 0.5})
+    assert (found.rows >= 0).all()
+
+
 @pytest.mark.parametrize("visits", [["item-1", "item-2"], ["item-2", "item-1", "item-2"]])
 async def test_the_last_visit_weighs_most(
     table: Any, users: Any, covisits: Any, visits: list[str]
 ) -> None:
-    """Each distinct visit votes once; the votes for an item add up."""
+    """Each distinct visit votes once with all its transitions; the votes for an item add up."""
+    newest, before = visit_weights(2)
     first, last = item_hashes(["item-1", "item-2"]).tolist()
     table.put_covisits([first], [covisits("item-10", "item-11")])
     table.put_covisits([last], [covisits("item-11", "item-12", "item-12", "item-12")])
@@ -35,7 +52,9 @@ async def test_the_last_visit_weighs_most(
         users.act("ann", item_id)
     found = find_covisits(table, meet(await users.get("ann"), table, None), HALF_LIFE_S, 10)
     scores = {table.ids[row]: score for row, score in zip(found.rows, found.scores, strict=True)}
-    assert scores == pytest.approx({"item-12": 0.75, "item-11": 0.25 + 0.25, "item-10": 0.25})
+    assert scores == pytest.approx(
+        {"item-12": 3 * newest, "item-11": newest + before, "item-10": before}
+    )
     assert (np.diff(found.scores) <= 0).all()
     because = {
         table.ids[row]: table.ids[why] for row, why in zip(found.rows, found.because, strict=True)

@@ -17,6 +17,11 @@ def _found(rows: list[int]) -> Found:
     return Found.of(np.array(rows, np.int64), scores)
 
 
+def _finds(**rows: list[int]) -> list[Found]:
+    """Finds of some sources; the others found nothing."""
+    return [_found(rows.get(source, [])) for source in SOURCES]
+
+
 def _slow(lists: list[list[int]]) -> dict[int, float]:
     fused: dict[int, float] = {}
     for weight, rows in zip(SOURCE_WEIGHTS, lists, strict=True):
@@ -47,8 +52,7 @@ def test_the_fusion_is_the_sum_of_weighted_reciprocal_ranks(lists: list[list[int
 
 def test_rows_may_be_candidates_without_a_source() -> None:
     """They come last, with no rank and no score."""
-    found = [Found.nothing()] * (len(SOURCES) - 1) + [_found([4, 2])]
-    union = fuse(found, also=np.array([2, 9]))
+    union = fuse(_finds(popular=[4, 2]), also=np.array([2, 9]))
     assert union.rows.tolist() == [4, 2, 9]
     assert union.fused[2] == 0
     assert union.ranks[2].tolist() == [-1] * len(SOURCES)
@@ -56,15 +60,14 @@ def test_rows_may_be_candidates_without_a_source() -> None:
 
 def test_a_candidate_is_credited_to_its_strongest_source() -> None:
     """The first of the session beats the third of popular."""
-    found = [_found([7]), *[Found.nothing()] * 3, _found([1, 2, 7])]
-    union = fuse(found)
+    union = fuse(_finds(session=[7], popular=[1, 2, 7]))
     assert SOURCES[union.best_source()[union.rows.tolist().index(7)]] == "session"
     assert SOURCES[union.best_source()[union.rows.tolist().index(1)]] == "popular"
 
 
 def test_taking_some_keeps_their_columns_together() -> None:
     """In the order that is asked for."""
-    union = fuse([_found([5, 6, 7]), *[Found.nothing()] * 4])
+    union = fuse(_finds(session=[5, 6, 7]))
     taken = union.take(np.array([2, 0]))
     assert taken.rows.tolist() == [7, 5]
     assert taken.ranks[:, 0].tolist() == [2, 0]

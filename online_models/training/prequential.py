@@ -1,0 +1,109 @@
+"""Models trained again and again while a log is lived: what a live installation would have had.
+
+Law: a training knows the events before it and the exposures that were made before it, as they were
+made; nothing is recomputed with what became known later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+
+from online_models.artifacts.bundle import Bundle
+from online_models.training.budget import Budget
+from online_models.training.encoder import EncoderModel, fit_encoder
+from online_models.training.exposures import Exposure
+from online_models.training.histories import Histories
+from online_models.training.log import TrainingLog
+from online_models.training.networks import CalibratedRanker
+from online_models.training.ranker import fit_ranker
+from online_models.training.trial import trial_bundle
+
+MOST_EXPOSURES: Final = 15_000
+"""The newest ones; an older one tells of a catalogue that is no more."""
+
+_CHOOSING_SHARE: Final = 0.15  # of the exposures, the newest, choose the epoch of the ranker
+_HELD_OUT_SHARE: Final = 0.03  # of the events, the newest, choose the epoch of the encoder
+_CHOOSING_EVENTS: Final = 500
+_FIRST_EPOCHS, _LATER_EPOCHS = 30, 4
+_RANKER_EPOCHS: Final = 15
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingTimes:
+    """How long trainings may take, and on how many threads.
+
+    Attributes:
+        first_s: of the encoder, from nothing.
+        later_s: of the encoder, from where it was.
+        ranker_s: of the ranker, each time from nothing.
+        threads: that torch computes with.
+    """
+
+    first_s: float = 120.0
+    later_s: float = 60.0
+    ranker_s: float = 60.0
+    threads: int = 2
+
+
+class PrequentialTrainer:
+    """Keeps what was exposed, and trains on it when it is told to.
+
+    Args:
+        log: the log; only what is before a training is looked at.
+        times: how long trainings may take.
+        seed: of every generator.
+    """
+
+    def __init__(self, log: TrainingLog, times: TrainingTimes, seed: int) -> None:
+        torch.set_num_threads(times.threads)
+        torch.manual_seed(seed)
+        self._log = log
+        self._times = times
+        self._rng = np.random.default_rng(seed)
+        torch.manual_seed(seed)
+        self._histories = Histories(log)
+        self._encoder = EncoderModel.fresh(log)
+        self._exposures: list[Exposure] = []
+        self.encoder_trainings = 0
+        self.ranker: CalibratedRanker | None = None
+
+    def see(self, exposure: Exposure) -> None:
+        """Keep an exposure to learn from."""
+        self._exposures.append(exposure.thinned(self._rng))
+        del self._exposures[:-MOST_EXPOSURES]
+
+    def train_encoder(self, end: int) -> None:
+        """Train the encoder on the events before `end`, on from where it was."""
+        log, first = self._log, not self.encoder_trainings
+        held_out = int(end * (1 - _HELD_OUT_SHARE))
+        validation = self._histories.requests(held_out, end, _CHOOSING_EVENTS)
+        fit_encoder(
+            self._encoder,
+            log,
+            held_out if first else end,
+            epochs=_FIRST_EPOCHS if first else _LATER_EPOCHS,
+            budget=Budget.of(self._times.first_s if first else self._times.later_s),
+            rng=self._rng,
+            validation=validation if first else None,
+        )
+        self.encoder_trainings += 1
+
+    def train_ranker(self) -> None:
+        """Train the ranker on what was exposed so far."""
+        cut = int(len(self._exposures) * (1 - _CHOOSING_SHARE))
+        self.ranker = fit_ranker(
+            self._exposures[:cut],
+            self._exposures[cut:],
+            epochs=_RANKER_EPOCHS,
+            budget=Budget.of(self._times.ranker_s),
+            rng=self._rng,
+        )
+
+    def bundle(self, end: int) -> Bundle:
+        """Return the models as they are, over the items that exist at an event."""
+        existing = np.flatnonzero(self._histories.available(end))
+        return trial_bundle(self._log, existing, self._encoder, self.ranker)

@@ -1,0 +1,250 @@
+"""The run: live the log, ask everyone, note the answers, let everyone learn.
+
+What is judged is the last part of the log. Before it the product collects exposures for its first
+ranker; in it, its models are trained anew at even distances, on what had happened by then.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.events.schema import INTERACTION, Event
+from freshet.core.settings import Settings
+from online_models.artifacts.bundle import Bundle
+from online_models.features import SOURCES
+from online_models.maths.topk import top_k
+from online_models.training.exposures import Exposure
+from online_models.training.histories import Histories
+from online_models.training.log import TrainingLog
+from replay.evaluate.outcome import Outcome
+from replay.evaluate.request import LIST_LENGTH, Contestant, Request, Rows
+from replay.exposing import exposure_of
+from replay.lived import Asked, LivedLog
+
+PRODUCT: Final = "product"
+RANKER: Final = "ranker"
+FUSION: Final = "source fusion"
+
+Report = Callable[[float], None]
+"""Told the share that is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked when.
+
+    Attributes:
+        requests: most requests that are asked in all, evenly over the time from `expose_from`.
+        expose_from: share of the log from which the product collects exposures.
+        judge_from: share of the log from which answers count.
+        trainings: times that the models are trained after the first, while answers count.
+    """
+
+    requests: int = 12_000
+    expose_from: float = 0.2
+    judge_from: float = 0.4
+    trainings: int = 2
+
+
+class Trainer(Protocol):
+    """Trains the product's models while the log is lived."""
+
+    def see(self, exposure: Exposure) -> None:
+        """Keep an exposure to learn from."""
+        ...
+
+    def train_encoder(self, end: int) -> None:
+        """Train the encoder on the events before `end`."""
+        ...
+
+    def train_ranker(self) -> None:
+        """Train the ranker on what was exposed so far."""
+        ...
+
+    def bundle(self, end: int) -> Bundle:
+        """Return the models as they are, over the items that exist at an event."""
+        ...
+
+
+@dataclass(slots=True)
+class _Notes:
+    """The answers so far."""
+
+    events: list[int] = field(default_factory=list)
+    history_lengths: list[int] = field(default_factory=list)
+    target_counts: list[int] = field(default_factory=list)
+    found: int = 0
+    training_s: float = 0.0
+    lists: defaultdict[str, list[Rows]] = field(default_factory=lambda: defaultdict(list))
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+
+class Judge:
+    """Judges the product and others on one log.
+
+    Args:
+        name: of the log.
+        log: the log as arrays.
+        events: its events, in the same order.
+        settings: of the product.
+        trainer: trains the product's models; without one it serves without models.
+        others: who answers the same requests.
+        plan: what is asked when.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        log: TrainingLog,
+        events: Sequence[Event],
+        settings: Settings,
+        trainer: Trainer | None,
+        others: Sequence[Contestant],
+        plan: Plan,
+    ) -> None:
+        self._name, self._log, self._plan = name, log, plan
+        self._trainer = trainer
+        self._others = others
+        self._lived = LivedLog(log, events, settings)
+        self._histories = Histories(log)
+        self._counts = np.zeros(len(log.items), np.int64)
+        self._counted = 0
+        self._notes = _Notes()
+
+    def run(self, report: Report = lambda _share: None) -> Outcome:
+        """Live the log to its end and return what everyone foresaw."""
+        log, plan = self._log, self._plan
+        requests = self._histories.requests(log.cut(plan.expose_from), len(log), plan.requests)
+        judged_from = log.cut(plan.judge_from)
+        trainings = self._trainings(judged_from)
+        for number, event in enumerate(requests.tolist()):
+            asked_at = int(self._histories.asked_at[event])
+            while trainings and asked_at >= trainings[0]:
+                self._train(trainings.pop(0))
+            self._ask(event, asked_at, judged=asked_at >= judged_from)
+            report((number + 1) / len(requests))
+        self._lived.live(len(log))
+        self._lived.close()
+        return self._outcome()
+
+    def _trainings(self, judged_from: int) -> list[int]:
+        """Return the events before which the models are trained, ascending."""
+        plan, log = self._plan, self._log
+        shares = np.linspace(plan.judge_from, 1, plan.trainings + 2)[1:-1]
+        return [log.cut(plan.expose_from), judged_from, *(log.cut(share) for share in shares)]
+
+    def _train(self, end: int) -> None:
+        if self._trainer is None:
+            return
+        started_s = perf_counter()
+        self._lived.live(end)
+        self._trainer.train_encoder(end)
+        if self._lived.now >= self._log.cut(self._plan.judge_from):
+            self._trainer.train_ranker()
+        self._lived.use(self._trainer.bundle(end))
+        self._notes.training_s += perf_counter() - started_s
+
+    def _ask(self, event: int, asked_at: int, *, judged: bool) -> None:
+        lived, notes = self._lived, self._notes
+        started_s = perf_counter()
+        lived.live(asked_at)
+        asked = lived.ask(event, LIST_LENGTH)
+        exposure = exposure_of(lived, event, asked)
+        if judged:
+            for name, rows in self._product_lists(asked).items():
+                notes.lists[name].append(rows)
+            notes.seconds[PRODUCT] += perf_counter() - started_s
+            notes.found += exposure.target >= 0
+            self._ask_others(event, asked_at)
+        if self._trainer is not None:
+            self._trainer.see(exposure)
+
+    def _ask_others(self, event: int, asked_at: int) -> None:
+        request, notes = self._request(event, asked_at), self._notes
+        for contestant in self._others:
+            started_s = perf_counter()
+            contestant.learn(asked_at)
+            notes.lists[contestant.name].append(contestant.recommend(request)[:LIST_LENGTH])
+            notes.seconds[contestant.name] += perf_counter() - started_s
+        notes.events.append(event)
+        notes.history_lengths.append(len(request.items))
+        notes.target_counts.append(int(self._count(asked_at)[self._log.item[event]]))
+
+    def _request(self, event: int, asked_at: int) -> Request:
+        log = self._log
+        batch = self._histories.before(np.array([event]))
+        used = batch.mask[0]
+        items = batch.items[0][used]
+        offered = self._histories.available(event)
+        offered[items] = False
+        return Request(
+            event=event,
+            asked_at=asked_at,
+            user=int(log.user[event]),
+            now_ms=int(log.ts_ms[max(asked_at - 1, 0)]),
+            items=items,
+            types=batch.types[0][used],
+            ages_s=batch.ages_s[0][used],
+            offered=offered,
+        )
+
+    def _count(self, end: int) -> NDArray[np.int64]:
+        """Return the interactions with each item before an event, (n_items,)."""
+        part = slice(self._counted, end)
+        acted = self._log.item[part][INTERACTION[self._log.kind[part]]]
+        np.add.at(self._counts, acted, 1)
+        self._counted = max(end, self._counted)
+        return self._counts
+
+    def _product_lists(self, asked: Asked | None) -> dict[str, Rows]:
+        """Return what the product answered, and what its parts would have, in rows of the log."""
+        names = [PRODUCT, RANKER, FUSION, *(f"source {source}" for source in SOURCES)]
+        if asked is None:
+            return dict.fromkeys(names, np.empty(0, np.int64))
+        union = asked.ranked.union
+        orders = [asked.order, top_k(asked.ranked.scores, LIST_LENGTH), np.arange(LIST_LENGTH)]
+        for column in range(len(SOURCES)):
+            ranks = union.ranks[:, column]
+            found = np.flatnonzero(ranks >= 0)
+            orders.append(found[np.argsort(ranks[found], kind="stable")][:LIST_LENGTH])
+        return {
+            name: self._lived.log_rows(union.rows[order[order < len(union)]])
+            for name, order in zip(names, orders, strict=True)
+        }
+
+    def _outcome(self) -> Outcome:
+        notes, log = self._notes, self._log
+        events = np.array(notes.events, np.int64)
+        facts: dict[str, Any] = {
+            "candidate_recall": notes.found / max(len(events), 1),
+            "training_seconds": notes.training_s,
+            "refused_events": self._lived.refused,
+        }
+        return Outcome(
+            name=self._name,
+            log=log,
+            events=events,
+            targets=log.item[events],
+            history_lengths=np.array(notes.history_lengths, np.int64),
+            target_counts=np.array(notes.target_counts, np.int64),
+            lists={name: _padded(rows) for name, rows in notes.lists.items()},
+            # The parts of the product are asked together, and each is as slow as the whole.
+            seconds={name: notes.seconds.get(name, notes.seconds[PRODUCT]) for name in notes.lists},
+            baselines=[contestant.name for contestant in self._others],
+            facts=facts,
+        )
+
+
+def _padded(lists: Sequence[Rows]) -> NDArray[np.int64]:
+    """Return (n, LIST_LENGTH) rows, -1 behind the end of each list."""
+    padded = np.full((len(lists), LIST_LENGTH), -1, np.int64)
+    for row, items in enumerate(lists):
+        padded[row, : len(items)] = items
+    return padded

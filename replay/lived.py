@@ -1,0 +1,282 @@
+"""A log lived in this process: the folds and the funnel of the product, on state in memory.
+
+Law: nothing is imitated. Events go through the shells of the folds, their deltas through the item
+fold, what changed into serving's table, and a request through the stages of the funnel; only Kafka
+and Redis are dictionaries. A request sees all events before it, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.errors import FreshetError
+from freshet.core.events.codec import decode_item, encode
+from freshet.core.events.producer import EventProducer, Record
+from freshet.core.events.schema import Event
+from freshet.core.settings import Settings
+from freshet.core.state.keys import Keys
+from freshet.core.state.records import unpack_items, unpack_users
+from online_models.artifacts.bundle import Bundle
+from online_models.artifacts.registry import Registry
+from online_models.training.log import TrainingLog
+from serving.answer import Query
+from serving.filters import keep
+from serving.item_state import ItemState
+from serving.item_table import ItemTable
+from serving.live_bundle import BoundBundle, LiveBundle
+from serving.moment import Moment, State, hydrate
+from serving.ranking import Ranked, rank, rerank
+from serving.sources.found import Found
+from serving.sources.gather import gather
+from serving.user_notices import UserNotices
+from serving.user_state import UserState
+from streams.catalog_shell import CatalogShell
+from streams.fold_shell import FoldContext, FoldShell
+from streams.item_shell import ItemShell
+from streams.item_vectors import LiveVectors, vector_table
+from streams.memory_store import MemoryStore
+from streams.record_batch import RecordBatch
+from streams.user_shell import UserShell
+
+MOST_AT_ONCE: Final = 2_000  # events of a round
+STANDINGS_EVENTS: Final = 100  # who leads for everyone is computed again after so many
+
+_ONE: Final = 0  # the only partition
+_NO_FOLDER: Final = Path("/nonexistent")  # bundles are handed over, not looked for
+_NO_DEADLINE_MS: Final = 10_000
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, stage by stage.
+
+    Attributes:
+        found: what each source found, hidden items among them.
+        ranked: the candidates.
+        order: (k,) indices of candidates: the list after re-ranking.
+    """
+
+    moment: Moment
+    found: list[Found]
+    ranked: Ranked
+    order: NDArray[np.int64]
+
+
+class LivedLog:
+    """Lives a log up to any event, and answers requests there.
+
+    Args:
+        log: the log as arrays.
+        events: (n,) its events, in the same order.
+        settings: of the installation; one partition and no deadline are put in their place.
+
+    Attributes:
+        now: events that have happened.
+    """
+
+    def __init__(self, log: TrainingLog, events: Sequence[Event], settings: Settings) -> None:
+        self.log = log
+        self.now = 0
+        settings = msgspec.structs.replace(settings, partitions=1, deadline_ms=_NO_DEADLINE_MS)
+        self._keys = Keys(settings.namespace)
+        self._events = events  # encoded when they happen, so that many lives can share a log
+        self._store = MemoryStore()
+        self._outbox = _Outbox()
+        producer = cast(EventProducer, self._outbox)
+        context = FoldContext(settings, 1, self._store, producer, self._clock)
+        self._vectors = LiveVectors(_NO_FOLDER)
+        self._user_fold = UserShell(context, self._vectors)
+        self._item_fold = ItemShell(context)
+        self._catalog_fold = CatalogShell(context)
+        self._read: dict[str, int] = {}
+        self._table = ItemTable(len(log.items))
+        items = ItemState(self._table, self._clock)
+        items.following = True
+        self._live = LiveBundle(Registry(_NO_FOLDER), self._table)
+        users = _Users(self._store, self._keys.users(_ONE))
+        self._state = State(settings, users, items, self._live, UserNotices())
+        self._standings_at = -STANDINGS_EVENTS
+        self._exists_from, self._by_existence = existence(log)
+        self._offered = 0
+        self._row_of_id = {item.item_id: row for row, item in enumerate(log.items)}
+        self._log_rows = np.full(len(log.items), -1)  # by row of the table
+        self._mapped = 0
+        self._loop = asyncio.new_event_loop()
+        for fold in (self._user_fold, self._item_fold, self._catalog_fold):
+            self._wait(fold.start(_ONE, 0))
+
+    @property
+    def refused(self) -> int:
+        """Records that the folds refused."""
+        return sum(record.topic.endswith("dead-letters") for record in self._outbox.others)
+
+    def use(self, bundle: Bundle) -> None:
+        """Use a bundle from now on, in the folds and in the funnel."""
+        items = bundle.items
+        self._vectors.current = vector_table(items.tag, items.hashes, items.vectors)
+        bound = BoundBundle(bundle)
+        bound.bind(self._table.ids)
+        self._live.current = bound
+        self._wait(self._live.embed_new_items())
+
+    def live(self, end: int) -> None:
+        """Let everything happen up to, and without, an event.
+
+        Raises:
+            ValueError: when it has happened already: a request there would see its own future.
+        """
+        if end < self.now:
+            raise ValueError(f"{self.now} events have happened, {end} were asked for")
+        while self.now < end:
+            start, self.now = self.now, min(self.now + MOST_AT_ONCE, end)
+            ts_ms = self.log.ts_ms[start : self.now].tolist()
+            values = [encode(event) for event in self._events[start : self.now]]
+            self._fold(self._user_fold, values, ts_ms)
+            deltas = self._outbox.take(self._item_fold.topic)
+            self._fold(self._item_fold, deltas, [self._clock()] * len(deltas))
+        self._offer(end)
+        self._take_changes()
+
+    def ask(self, event: int, k: int) -> Asked | None:
+        """Return what the product answers now to the user of an event; None for nothing at all.
+
+        Args:
+            event: whose user asks.
+            k: items wanted.
+        """
+        if self.now - self._standings_at >= STANDINGS_EVENTS:
+            self._state.items.refresh()
+            self._standings_at = self.now
+        query = Query(user=self._events[event].user_id, k=k)
+        moment = self._wait(hydrate(self._state, query.user, None))
+        found = gather(moment, query)
+        try:
+            union = keep(moment, found, query)
+        except FreshetError:  # nothing is offered yet
+            return None
+        ranked = rank(moment, union)
+        return Asked(moment, found, ranked, rerank(moment, ranked, k))
+
+    def log_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows in the log of rows of the table."""
+        return self._log_rows[rows]
+
+    def close(self) -> None:
+        """End the loop that the folds run in."""
+        self._loop.close()
+
+    # --- living ---
+
+    def _clock(self) -> int:
+        return int(self.log.ts_ms[max(self.now - 1, 0)])
+
+    def _wait(self, answer: Coroutine[Any, Any, T]) -> T:
+        return self._loop.run_until_complete(answer)
+
+    def _fold(
+        self,
+        fold: FoldShell[Any, Any],
+        values: Sequence[bytes | None],
+        ts_ms: Sequence[int],
+        keys: Sequence[bytes | None] = (),
+    ) -> None:
+        if not values:
+            return
+        start = self._read.get(fold.name, 0)
+        end = self._read[fold.name] = start + len(values)
+        keys = keys or [None] * len(values)
+        batch = RecordBatch(fold.topic, _ONE, start, range(start, end), keys, values, ts_ms)
+        self._wait(fold.apply([batch]))
+
+    def _offer(self, end: int) -> None:
+        """Put what exists by now into the catalogue."""
+        last = int(np.searchsorted(self._exists_from, end, side="right"))
+        if last == self._offered:
+            return
+        rows, self._offered = self._by_existence[self._offered : last].tolist(), last
+        items = [self.log.items[row] for row in rows]
+        self._fold(
+            self._catalog_fold,
+            [msgspec.json.encode(item) for item in items],
+            [self._clock()] * len(items),
+            [item.item_id.encode() for item in items],
+        )
+        self._take_changes()
+        self._wait(self._live.embed_new_items())
+
+    def _take_changes(self) -> None:
+        """Take what changed into the table, as the follower does."""
+        names: dict[str, dict[Any, None]] = {"items": {}, "covisits": {}, "catalog": {}}
+        for _, told in self._store.changes:
+            for what in names.keys() & told.keys():
+                names[what].update(dict.fromkeys(told[what]))
+        self._store.changes.clear()
+        table, hashes, keys = self._table, self._store.hashes, self._keys
+        if items := list(names["items"]):
+            records = hashes[keys.items(_ONE)]
+            table.put_records(items, unpack_items([records[name] for name in items]))
+        if covisits := list(names["covisits"]):
+            samples = hashes[keys.covisits(_ONE)]
+            table.put_covisits(covisits, [samples[str(value)] for value in covisits])
+        if catalog := list(names["catalog"]):
+            entries = hashes[keys.catalog(_ONE)]
+            table.offer([decode_item(entries[name]) for name in catalog])
+        new = table.ids[self._mapped :]
+        self._log_rows[self._mapped : table.size] = [self._row_of_id[name] for name in new]
+        self._mapped = table.size
+
+
+class _Users:
+    """User records of the store, as serving reads them."""
+
+    def __init__(self, store: MemoryStore, key: str) -> None:
+        self._store = store
+        self._key = key
+
+    async def get(self, user_id: str) -> UserState:
+        blob = self._store.hashes.get(self._key, {}).get(user_id)
+        return UserState(unpack_users([blob])[0])
+
+    def remembered(self, _user_id: str) -> UserState | None:
+        return None
+
+
+class _Outbox:
+    """Takes what the folds produce."""
+
+    def __init__(self) -> None:
+        self.others: list[Record] = []
+
+    async def deliver(self, records: Sequence[Record], _timeout_s: float = 5) -> list[str | None]:
+        self.others.extend(records)
+        return [None] * len(records)
+
+    def take(self, topic: str) -> list[bytes | None]:
+        """Return what was produced to a topic, in order, and forget it."""
+        taken = [record.value for record in self.others if record.topic == topic]
+        self.others = [record for record in self.others if record.topic != topic]
+        return taken
+
+
+def existence(log: TrainingLog) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return from which event on each item exists, ascending, and (n_items,) their rows.
+
+    An item exists from its creation, or from behind its first event when the catalogue is silent.
+    """
+    exists = np.full(len(log.items), len(log) + 1)
+    found, first = np.unique(log.item, return_index=True)
+    exists[found] = first + 1
+    created = log.created_ts_ms
+    by_catalogue = np.searchsorted(log.ts_ms, created, side="left")
+    exists = np.where(created > 0, np.minimum(exists, by_catalogue), exists)
+    order = np.argsort(exists, kind="stable")
+    return exists[order], order

@@ -1,0 +1,185 @@
+"""Models trained again while a log is lived know what was, and nothing of what will be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from freshet.core.events.schema import CLICK
+from online_models.features import FEATURES, SOURCES
+from online_models.training import prequential
+from online_models.training.budget import Budget
+from online_models.training.exposures import LISTED, Exposure
+from online_models.training.histories import Histories
+from online_models.training.log import TrainingLog
+from online_models.training.prequential import PrequentialTrainer, TrainingTimes
+
+pytestmark = pytest.mark.training
+
+MakeLog = Callable[..., TrainingLog]
+
+
+@pytest.fixture(autouse=True)
+def _stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Learning rates follow the clock; with one that stands still, epochs alone count."""
+    stopped = partial(Budget.of, now=lambda: 0.0)
+    monkeypatch.setattr(prequential, "Budget", SimpleNamespace(of=stopped))
+
+
+@pytest.fixture(scope="module")
+def log(random_log: MakeLog) -> TrainingLog:
+    return random_log(3, items=30)
+
+
+def trainer_of(log: TrainingLog, seed: int = 0) -> PrequentialTrainer:
+    return PrequentialTrainer(log, TrainingTimes(), seed)
+
+
+def with_another_future(log: TrainingLog, end: int) -> TrainingLog:
+    """The same log before an event; from there on others do other things at other times."""
+    rng, n = np.random.default_rng(1), len(log) - end
+    columns = {"item": len(log.items), "user": log.n_users}
+    changed = {name: getattr(log, name).copy() for name in ("item", "user", "kind", "ts_ms")}
+    for name, most in columns.items():
+        changed[name][end:] = rng.integers(0, most, n)
+    changed["kind"][end:] = CLICK
+    changed["ts_ms"][end:] = log.ts_ms[end - 1] + np.sort(rng.integers(0, 10**8, n))
+    return replace(log, **changed)
+
+
+def answers(trainer: PrequentialTrainer, end: int) -> list[bytes]:
+    """What the models say, bit for bit: of items, of users, of candidates."""
+    bundle = trainer.bundle(end)
+    rng = np.random.default_rng(5)
+    vectors = rng.normal(0, 0.1, (3, 50, 64)).astype(np.float32)
+    ages_s = np.cumsum(rng.exponential(600, (3, 50)), axis=1).astype(np.float32)
+    mask = np.arange(50) < np.array([1, 10, 50])[:, None]
+    users = bundle.encode(vectors, np.ones((3, 50), np.int64), ages_s, mask)
+    features = rng.normal(0, 1, (20, len(FEATURES))).astype(np.float32)
+    of_items = [bytes(bundle.items.hashes), bundle.item_vectors.tobytes()]
+    return [*of_items, users.tobytes(), bundle.rank(features).tobytes()]
+
+
+def exposures(n: int, seed: int, candidates: int = 40) -> list[Exposure]:
+    """Exposures whose target is the candidate with the highest momentum."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for event in range(n):
+        features = rng.normal(size=(candidates, len(FEATURES))).astype(np.float16)
+        target = int(features[:, FEATURES.index("momentum_z")].argmax())
+        ranks = np.zeros((candidates, len(SOURCES)), np.int16)
+        found.append(Exposure(event, target, features, ranks))
+    return found
+
+
+@pytest.mark.parametrize("ends", [(250,), (180, 250)])
+def test_a_training_does_not_look_at_what_comes_after(
+    log: TrainingLog, ends: tuple[int, ...]
+) -> None:
+    """Another future, the same models: the first training, and one that learns on.
+
+    What chooses the epoch is compared too: it may err without choosing another one.
+    """
+    found = []
+    for each in (log, with_another_future(log, 250)):
+        trainer = trainer_of(each)
+        for end in ends:
+            trainer.train_encoder(end)
+        # What exists at the end may rest on the time of the next request: ask one event before.
+        found.append((trainer._encoder.history, answers(trainer, 249)))
+    assert found[0] == found[1]
+
+
+def test_another_past_is_another_model(log: TrainingLog) -> None:
+    """Else the comparison above would say nothing."""
+    found = []
+    for each in (log, with_another_future(log, 200)):
+        trainer = trainer_of(each)
+        trainer.train_encoder(250)
+        found.append(answers(trainer, 199))
+    assert found[0][0] == found[1][0]
+    assert found[0][1:3] != found[1][1:3]
+
+
+def test_a_seed_makes_a_training_reproducible(log: TrainingLog) -> None:
+    """Of the encoder and of the ranker; another seed gives other models."""
+    found = []
+    for seed in (0, 0, 1):
+        trainer = trainer_of(log, seed)
+        for exposure in exposures(60, 0):
+            trainer.see(exposure)
+        trainer.train_encoder(200)
+        trainer.train_ranker()
+        found.append(answers(trainer, 200))
+    assert found[0] == found[1]
+    assert found[0][1] != found[2][1]
+    assert found[0][3] != found[2][3]
+
+
+def test_a_later_training_learns_on(log: TrainingLog) -> None:
+    """From where the encoder was: its items stay near to where they stood."""
+    trainer, fresh = trainer_of(log), trainer_of(log, seed=1)
+    trainer.train_encoder(200)
+    before = trainer.bundle(199)
+    trainer.train_encoder(300)
+    fresh.train_encoder(300)
+    assert (trainer.encoder_trainings, fresh.encoder_trainings) == (2, 1)
+    after, other = trainer.bundle(199), fresh.bundle(199)
+    assert before.tag != after.tag
+    moved = (before.item_vectors * after.item_vectors).sum(axis=1).mean()
+    apart = (before.item_vectors * other.item_vectors).sum(axis=1).mean()
+    assert moved > apart + 0.2
+
+
+def test_a_bundle_holds_the_items_that_exist(log: TrainingLog) -> None:
+    """Untrained too: the funnel can be asked before the first training."""
+    trainer, histories = trainer_of(log), Histories(log)
+    for end in (5, 100):
+        rows = np.flatnonzero(histories.available(end))
+        expected = {log.items[row].item_id for row in rows}
+        assert set(trainer.bundle(end).item_ids) == expected
+    assert 0 < len(trainer.bundle(5).item_ids) < len(trainer.bundle(100).item_ids)
+
+
+def test_the_ranker_learns_from_what_was_exposed(log: TrainingLog) -> None:
+    """And is in the bundle from then on; before it, the fusion orders."""
+    trainer = trainer_of(log)
+    assert trainer.ranker is None
+    for exposure in exposures(200, 0):
+        trainer.see(exposure)
+    trainer.train_ranker()
+    bundle = trainer.bundle(100)
+    hits = [
+        bundle.rank(each.features.astype(np.float32)).argmax() == each.target
+        for each in exposures(50, 1)
+    ]
+    assert np.mean(hits) > 0.5
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_next_to_nothing_was_exposed(log: TrainingLog, n: int) -> None:
+    """The ranker is the fusion then."""
+    trainer = trainer_of(log)
+    for exposure in exposures(n, 0):
+        trainer.see(exposure)
+    trainer.train_ranker()
+    features = np.random.default_rng(0).normal(size=(9, len(FEATURES))).astype(np.float32)
+    assert np.isfinite(trainer.bundle(50).rank(features)).all()
+
+
+def test_only_the_newest_exposures_are_kept_thinned(
+    log: TrainingLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bounded memory, however long the log."""
+    monkeypatch.setattr(prequential, "MOST_EXPOSURES", 3)
+    trainer = trainer_of(log)
+    for exposure in exposures(5, 0, candidates=LISTED + 9):
+        trainer.see(exposure)
+    kept = trainer._exposures
+    assert [each.event for each in kept] == [2, 3, 4]
+    assert {len(each.features) for each in kept} == {LISTED}
