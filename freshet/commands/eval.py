@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
@@ -15,10 +17,18 @@ from freshet.core.errors import FreshetError
 from freshet.core.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
     from rich.table import Table
 
+    from freshet.core.events.schema import Event
+    from online_models.training.exposures import Exposure
+    from online_models.training.log import TrainingLog
+    from replay.evaluate.check import Check
     from replay.evaluate.figures import Figures
-    from replay.evaluate.judge import Judge, Plan
+    from replay.evaluate.freshness import Freshness
+    from replay.evaluate.judge import Plan, Trainer
+    from replay.evaluate.outcome import Outcome
+    from replay.evaluate.random_labels import Scorer
 
 SHOWN: Final = ("recall10", "recall20", "mrr20", "ndcg10", "coverage10")
 PROTOCOL: Final = (
@@ -35,6 +45,14 @@ PROTOCOL: Final = (
     "The baselines have one setting each for all logs, and learn from every event before the "
     "request; item-knn, ials and ease are retrained daily at most.",
 )
+
+
+class _Log(NamedTuple):
+    """A log as it is judged: as arrays, and its events in the same order."""
+
+    name: str
+    arrays: TrainingLog
+    events: list[Event]
 
 
 class EvalMissingError(FreshetError):
@@ -63,6 +81,16 @@ class EvalMissingError(FreshetError):
     help="Times that the models are trained anew while answers count.",
 )
 @click.option("--models/--no-models", default=True, help="Whether the product has models at all.")
+@click.option(
+    "--leaks/--no-leaks",
+    default=True,
+    help="Whether to check that nobody who is judged knows the future.",
+)
+@click.option(
+    "--freshness",
+    is_flag=True,
+    help="Judge also what fresh state and models are worth: some minutes more for each log.",
+)
 @click.option("--seed", default=0, help="Of training and resampling.")
 @click.option(
     "--report",
@@ -77,6 +105,8 @@ def command(
     requests: int,
     trainings: int,
     models: bool,
+    leaks: bool,
+    freshness: bool,
     seed: int,
     report_file: Path | None,
     as_json: bool,
@@ -106,46 +136,108 @@ def command(
 
     from freshet.core.events.recorded import log_name
     from replay.evaluate.figures import figures
+    from replay.evaluate.freshness import daily, measure_freshness
     from replay.evaluate.judge import Plan
+    from replay.evaluate.leaks import sentences
     from replay.evaluate.remarks import remarks
 
     settings = load_settings()
     plan = Plan(requests=requests, trainings=trainings)
     console = Console(stderr=True)
     found: list[Figures] = []
+    checks: dict[str, list[Check]] = {}
+    fresh: list[Freshness] = []
     with Progress(console=console, transient=True) as progress:
         bars = {path: progress.add_task(f"judge {log_name(path)}", total=1.0) for path in logs}
         for path, bar in bars.items():
-            judge = _judge(path, settings, plan, seed, models=models)
-            outcome = judge.run(lambda share, bar=bar: progress.update(bar, completed=share))  # type: ignore[misc]
-            found.append(figures(outcome, seed))
-            progress.update(bar, completed=1.0)
+            log = _read(path)
+            checks[log.name] = _checks(log, settings, seed) if leaks else []
+            report = partial(_move, progress, bar)
+            found.append(figures(_judge(log, settings, plan, seed, report, models=models), seed))
             console.print(_table(found[-1]))
-            for remark in remarks(found[-1]):
+            for remark in [*remarks(found[-1]), *sentences(checks[log.name])]:
                 console.print(f"- {remark}")
+            if freshness:
+                trainer = _trainer(log, seed, models=models)
+                often = daily(log.arrays, plan)
+                fresh.append(measure_freshness(*log, settings, trainer, often, report))
     if report_file is not None:
-        _write_report(report_file, found, plan, seed)
+        _write_report(report_file, found, checks, fresh, plan, seed)
         console.print(f"report: {report_file}")
     if as_json:
-        click.echo(msgspec.json.encode(found))
+        click.echo(msgspec.json.encode({"logs": found, "checks": checks, "freshness": fresh}))
         return
-    headlines = {each.name: each.headline for each in found}
-    click.echo(msgspec.json.encode({"logs": headlines, "requests": requests, "seed": seed}))
+    failed = {
+        name: [each.name for each in some if not each.passed] for name, some in checks.items()
+    }
+    click.echo(
+        msgspec.json.encode(
+            {
+                "logs": {each.name: each.headline for each in found},
+                "requests": requests,
+                "seed": seed,
+                "leak_checks": sum(map(len, checks.values())),
+                "leak_checks_not_passed": {name: some for name, some in failed.items() if some},
+                "freshness": fresh,
+            }
+        )
+    )
 
 
-def _judge(path: Path, settings: Settings, plan: Plan, seed: int, *, models: bool) -> Judge:
-    """Return the judge of a log."""
+def _move(progress: Progress, bar: TaskID, share: float) -> None:
+    progress.update(bar, completed=share)
+
+
+def _read(path: Path) -> _Log:
+    """Return a log and the catalogue beside it."""
     from freshet.core.events.recorded import items_file_of, log_name, read_events, read_items
     from online_models.training.log import build_log
-    from online_models.training.prequential import PrequentialTrainer, TrainingTimes
-    from replay.evaluate.baselines import baselines
-    from replay.evaluate.judge import Judge
 
     events = sorted(read_events(path), key=lambda event: event.ts_ms)
     items_file = items_file_of(path)
-    log = build_log(events, read_items(items_file) if items_file else [])
-    trainer = PrequentialTrainer(log, TrainingTimes(), seed) if models else None
-    return Judge(log_name(path), log, events, settings, trainer, baselines(log), plan)
+    items = read_items(items_file) if items_file else []
+    return _Log(log_name(path), build_log(events, items), events)
+
+
+def _judge(
+    log: _Log,
+    settings: Settings,
+    plan: Plan,
+    seed: int,
+    report: Callable[[float], None],
+    *,
+    models: bool,
+) -> Outcome:
+    """Return what everyone foresaw of a log."""
+    from replay.evaluate.baselines import baselines
+    from replay.evaluate.judge import Judge
+
+    trainer, others = _trainer(log, seed, models=models), baselines(log.arrays)
+    return Judge(*log, settings, trainer, others, plan).run(report)
+
+
+def _trainer(log: _Log, seed: int, *, models: bool) -> Trainer | None:
+    """Return what trains the product's models, None for a product without."""
+    from online_models.training.prequential import PrequentialTrainer, TrainingTimes
+
+    return PrequentialTrainer(log.arrays, TrainingTimes(), seed) if models else None
+
+
+def _checks(log: _Log, settings: Settings, seed: int) -> list[Check]:
+    """Return what the checks for knowledge of the future came to."""
+    import numpy as np
+
+    from online_models.training.budget import Budget
+    from online_models.training.ranker import fit_ranker, scores_of
+    from replay.evaluate.baselines import baselines
+    from replay.evaluate.leaks import check_leaks
+
+    def fit(exposures: Sequence[Exposure], later: Sequence[Exposure]) -> Scorer:
+        rng = np.random.default_rng(seed)
+        ranker = fit_ranker(exposures, later, epochs=5, budget=Budget.of(30), rng=rng)
+        return lambda exposure: scores_of(ranker, exposure)
+
+    return check_leaks(log.arrays, log.events, settings, baselines, fit=fit, seed=seed)
 
 
 def _table(found: Figures) -> Table:
@@ -167,11 +259,20 @@ def _shown(value: Any) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _write_report(path: Path, found: list[Figures], plan: Plan, seed: int) -> None:
+def _write_report(
+    path: Path,
+    found: list[Figures],
+    checks: dict[str, list[Check]],
+    fresh: list[Freshness],
+    plan: Plan,
+    seed: int,
+) -> None:
     """Write the page."""
     import platform
     from datetime import UTC, datetime
 
+    from replay.evaluate.freshness import section
+    from replay.evaluate.leaks import sentences
     from replay.evaluate.report import Meta, write_report
 
     facts = {
@@ -184,4 +285,6 @@ def _write_report(path: Path, found: list[Figures], plan: Plan, seed: int) -> No
         "seed": str(seed),
         "written": datetime.fromtimestamp(system_clock() / 1000, UTC).strftime("%Y-%m-%d %H:%M"),
     }
-    write_report(path, found, Meta("What Freshet foresees", PROTOCOL, facts))
+    checked = [f"{name}: {each}" for name, some in checks.items() for each in sentences(some)]
+    meta = Meta("What Freshet foresees", [*PROTOCOL, *checked], facts)
+    write_report(path, found, meta, [section(each) for each in fresh])
