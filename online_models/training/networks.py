@@ -221,9 +221,9 @@ class Ranker(nn.Module):
         nn.init.normal_(self.cross.weight, std=0.02)
         nn.init.zeros_(self.cross.bias)
         self.layers = nn.Sequential(
-            nn.Linear(n, 128), nn.ReLU(), nn.Dropout(0.1), nn.Linear(128, 64), nn.ReLU()
+            nn.Linear(n, 64), nn.ReLU(), nn.Dropout(0.2), nn.Linear(64, 32), nn.ReLU()
         )
-        self.last = nn.Linear(64, 1)
+        self.last = nn.Linear(32, 1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
         self.fusion_weight = nn.Parameter(torch.tensor(1.0))

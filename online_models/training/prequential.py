@@ -29,7 +29,7 @@ _CHOOSING_SHARE: Final = 0.15  # of the exposures, the newest, choose the epoch 
 _HELD_OUT_SHARE: Final = 0.03  # of the events, the newest, choose the epoch of the encoder
 _CHOOSING_EVENTS: Final = 500
 _FIRST_EPOCHS, _LATER_EPOCHS = 30, 4
-_RANKER_EPOCHS: Final = 15
+_RANKER_EPOCHS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,9 @@ LISTED: Final = 100
 """Candidates of an exposure in a list to learn from: the right one and others at random."""
 
 _BATCH: Final = 64
-_LEARNING_RATE: Final = 2e-3
+_LEARNING_RATE: Final = 1e-3
 _WEIGHT_DECAY: Final = 1e-3
-_PATIENCE: Final = 4  # epochs without progress before training ends
+_PATIENCE: Final = 5  # epochs without progress before training ends
 
 Floats = NDArray[np.float32]
 

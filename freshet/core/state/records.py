@@ -32,7 +32,7 @@ RECENT_EVENT_IDS: Final = 16
 TREND_HALF_LIVES_S: Final = (300, 3_600, 86_400, 604_800)
 TREND_BUCKETS: Final = 16
 SEGMENTS: Final = 4
-COVISIT_CAPACITY: Final = 512
+COVISIT_CAPACITY: Final = 256
 
 Records = NDArray[np.void]
 """A structured array of one of the dtypes below."""
