@@ -124,7 +124,7 @@ def test_a_source_that_did_not_find_an_item_says_nothing_of_it() -> None:
     ],
 )
 def test_a_share_is_told_by_its_magnitude(source: str, name: str) -> None:
-    """On a log scale from one in ten thousand; 0 below it, and where the source found nothing."""
+    """On a log scale from about one in a hundred; 0 where the source found nothing."""
     candidates = some_candidates(4, 2)
     scores, ranks = candidates.source_scores.copy(), candidates.source_ranks.copy()
     place = SOURCES.index(source)
@@ -133,7 +133,7 @@ def test_a_share_is_told_by_its_magnitude(source: str, name: str) -> None:
     features = compute_features(
         dataclasses.replace(candidates, source_scores=scores, source_ranks=ranks)
     )
-    expected = [np.log(10_000), np.log(100), 0, 0]
+    expected = [np.log(101), np.log(2), 0, 0]
     assert column(features, name).tolist() == pytest.approx(expected, abs=1e-5)
 
 

@@ -31,7 +31,7 @@ def some_exposures(n: int, seed: int, strength: float) -> list[Exposure]:
 
 def fit(train: list[Exposure], choose: list[Exposure]) -> torch.nn.Module:
     torch.manual_seed(0)
-    return fit_ranker(train, choose, epochs=8, budget=Budget.of(60), rng=np.random.default_rng(0))
+    return fit_ranker(train, choose, epochs=20, budget=Budget.of(60), rng=np.random.default_rng(0))
 
 
 def test_untrained_it_is_the_fusion() -> None:
