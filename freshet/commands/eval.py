@@ -70,9 +70,9 @@ class EvalMissingError(FreshetError):
 )
 @click.option(
     "--requests",
-    default=10_000,
+    default=8_000,
     type=click.IntRange(min=50),
-    help="Most requests that are asked of a log.",
+    help="Most requests of a log whose answers count.",
 )
 @click.option(
     "--trainings",

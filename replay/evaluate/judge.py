@@ -41,13 +41,15 @@ class Plan:
     """What is asked when.
 
     Attributes:
-        requests: most requests that are asked in all, evenly over the time from `expose_from`.
+        requests: most requests whose answers count, evenly over the time from `judge_from`.
+        exposures: most requests before that, for the product's first ranker to learn from.
         expose_from: share of the log from which the product collects exposures.
         judge_from: share of the log from which answers count.
         trainings: times that the models are trained after the first, while answers count.
     """
 
-    requests: int = 12_000
+    requests: int = 8_000
+    exposures: int = 6_000
     expose_from: float = 0.2
     judge_from: float = 0.4
     trainings: int = 2
@@ -121,8 +123,10 @@ class Judge:
     def run(self, report: Report = lambda _share: None) -> Outcome:
         """Live the log to its end and return what everyone foresaw."""
         log, plan = self._log, self._plan
-        requests = self._histories.requests(log.cut(plan.expose_from), len(log), plan.requests)
         judged_from = log.cut(plan.judge_from)
+        ask_between = self._histories.requests
+        before = ask_between(log.cut(plan.expose_from), judged_from, plan.exposures)
+        requests = np.r_[before, ask_between(judged_from, len(log), plan.requests)]
         trainings = self._trainings(judged_from)
         for number, event in enumerate(requests.tolist()):
             asked_at = int(self._histories.asked_at[event])
