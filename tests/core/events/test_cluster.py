@@ -32,11 +32,17 @@ def test_who_only_looks_creates_nothing(kafka_settings: Settings) -> None:
 @pytest.mark.kafka
 def test_topics_that_differ_are_refused(kafka_settings: Settings) -> None:
     """A user must have one partition number everywhere."""
-    admin = AdminClient({"bootstrap.servers": kafka_settings.kafka_bootstrap})
-    odd = NewTopic(Topics(kafka_settings.namespace).events, num_partitions=3)
-    admin.create_topics([odd])[odd.topic].result()
+    topics = Topics(kafka_settings.namespace)
+    _create(kafka_settings, {topics.events: 3, topics.catalog: 2})
     with pytest.raises(SettingError, match="same number"):
         discover_partitions(kafka_settings)
+
+
+@pytest.mark.kafka
+def test_a_missing_topic_is_as_wide_as_the_others(kafka_settings: Settings) -> None:
+    """An installation may gain a topic after its setting has changed."""
+    _create(kafka_settings, {Topics(kafka_settings.namespace).events: 3})
+    assert discover_partitions(kafka_settings) == 3
 
 
 @pytest.mark.kafka
@@ -67,3 +73,11 @@ def _config(settings: Settings, topic: str) -> dict[str, str]:
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
     [described] = admin.describe_configs([resource]).values()
     return {name: entry.value for name, entry in described.result(10).items()}
+
+
+def _create(settings: Settings, widths: dict[str, int]) -> None:
+    """Create topics with so many partitions."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
+    wanted = [NewTopic(name, num_partitions=width) for name, width in widths.items()]
+    for created in admin.create_topics(wanted).values():
+        created.result()
