@@ -83,6 +83,7 @@ class KafkaCommits:
                 (keys.user_position, topics.events),
                 (keys.item_position, topics.item_deltas),
                 (keys.catalog_position, topics.catalog),
+                (keys.slate_position, topics.slates),
             )
         }
         self._consumer = Consumer(

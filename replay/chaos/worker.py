@@ -28,6 +28,7 @@ from streams.catalog_shell import CatalogShell
 from streams.fold_shell import FoldContext, FoldShell
 from streams.item_shell import ItemShell
 from streams.item_vectors import LiveVectors
+from streams.joiner_shell import JoinerShell
 from streams.supervisor import supervise
 from streams.user_shell import UserShell
 from streams.worker import run_worker
@@ -48,6 +49,7 @@ def struck_folds(
         StruckFold(UserShell(context, vectors), bugs, new_ids=without == EVENT_IDS),
         StruckFold(items, bugs),
         CatalogShell(context),
+        JoinerShell(context),
     ]
     return cast("list[FoldShell[Any, Any]]", struck)
 
