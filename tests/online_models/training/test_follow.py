@@ -56,7 +56,7 @@ def test_it_learns_the_truth_and_publishes_it(folder: Path) -> None:
     """In the order of the truth and as large, though every click depended on the position too."""
     base = registry(folder / "models").current()
     assert base is not None
-    following = learn(follower(folder), 0, 2_500)
+    following = learn(follower(folder), 0, 4_000)
     decision = published(following.publish())
     models = registry(folder / "models")
     assert models.current() == decision.version != base
