@@ -150,7 +150,7 @@ def test_the_ranker_learns_from_what_was_exposed(log: TrainingLog) -> None:
     """And is in the bundle from then on; before it, the fusion orders."""
     trainer = trainer_of(log)
     assert trainer.ranker is None
-    for exposure in exposures(200, 0):
+    for exposure in exposures(400, 0):
         trainer.see(exposure)
     trainer.train_ranker()
     bundle = trainer.bundle(100)
