@@ -21,6 +21,7 @@ from freshet.core.errors import FreshetError
 from freshet.core.events.codec import decode_item, encode
 from freshet.core.events.producer import EventProducer, Record
 from freshet.core.events.schema import Event
+from freshet.core.events.topics import Topics
 from freshet.core.settings import Settings
 from freshet.core.state.keys import Keys
 from freshet.core.state.records import unpack_items, unpack_users
@@ -90,7 +91,7 @@ class LivedLog:
         self._keys = Keys(settings.namespace)
         self._events = events  # encoded when they happen, so that many lives can share a log
         self._store = MemoryStore()
-        self._outbox = _Outbox()
+        self._outbox = _Outbox(Topics(settings.namespace))
         producer = cast(EventProducer, self._outbox)
         context = FoldContext(settings, 1, self._store, producer, self._clock)
         self._vectors = LiveVectors(_NO_FOLDER)
@@ -105,7 +106,9 @@ class LivedLog:
         users = _Users(self._store, self._keys.users(_ONE))
         self._state = State(settings, users, items, self._live, UserNotices())
         self._standings_at = -STANDINGS_EVENTS
-        self._exists_from, self._by_existence = existence(log)
+        exists_from = log.exists_from()
+        self._by_existence = np.argsort(exists_from, kind="stable")
+        self._exists_from = exists_from[self._by_existence]  # ascending
         self._offered = 0
         self._row_of_id = {item.item_id: row for row, item in enumerate(log.items)}
         self._log_rows = np.full(len(log.items), -1)  # by row of the table
@@ -117,7 +120,7 @@ class LivedLog:
     @property
     def refused(self) -> int:
         """Records that the folds refused."""
-        return sum(record.topic.endswith("dead-letters") for record in self._outbox.others)
+        return self._outbox.refused
 
     def use(self, bundle: Bundle) -> None:
         """Use a bundle from now on, in the folds and in the funnel."""
@@ -141,7 +144,7 @@ class LivedLog:
             ts_ms = self.log.ts_ms[start : self.now].tolist()
             values = [encode(event) for event in self._events[start : self.now]]
             self._fold(self._user_fold, values, ts_ms)
-            deltas = self._outbox.take(self._item_fold.topic)
+            deltas = self._outbox.take_deltas()
             self._fold(self._item_fold, deltas, [self._clock()] * len(deltas))
         self._offer(end)
         self._take_changes()
@@ -251,32 +254,21 @@ class _Users:
 
 
 class _Outbox:
-    """Takes what the folds produce."""
+    """Takes what the folds produce: keeps the deltas, counts what was refused."""
 
-    def __init__(self) -> None:
-        self.others: list[Record] = []
+    def __init__(self, topics: Topics) -> None:
+        self.refused = 0
+        self._topics = topics
+        self._deltas: list[bytes | None] = []
 
     async def deliver(self, records: Sequence[Record], _timeout_s: float = 5) -> list[str | None]:
-        self.others.extend(records)
+        for record in records:
+            if record.topic == self._topics.item_deltas:
+                self._deltas.append(record.value)
+            self.refused += record.topic == self._topics.dead_letters
         return [None] * len(records)
 
-    def take(self, topic: str) -> list[bytes | None]:
-        """Return what was produced to a topic, in order, and forget it."""
-        taken = [record.value for record in self.others if record.topic == topic]
-        self.others = [record for record in self.others if record.topic != topic]
+    def take_deltas(self) -> list[bytes | None]:
+        """Return the deltas that were produced since they were last taken, in order."""
+        taken, self._deltas = self._deltas, []
         return taken
-
-
-def existence(log: TrainingLog) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return from which event on each item exists, ascending, and (n_items,) their rows.
-
-    An item exists from its creation, or from behind its first event when the catalogue is silent.
-    """
-    exists = np.full(len(log.items), len(log) + 1)
-    found, first = np.unique(log.item, return_index=True)
-    exists[found] = first + 1
-    created = log.created_ts_ms
-    by_catalogue = np.searchsorted(log.ts_ms, created, side="left")
-    exists = np.where(created > 0, np.minimum(exists, by_catalogue), exists)
-    order = np.argsort(exists, kind="stable")
-    return exists[order], order

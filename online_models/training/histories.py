@@ -48,9 +48,7 @@ class Histories:
         order = np.argsort(log.user[interactions], kind="stable")
         self._events = interactions[order]
         self._keys = log.user[self._events] * len(log) + self._events  # ascending
-        _, first = np.unique(log.item, return_index=True)
-        self._first_event = np.full(len(log.items), len(log))
-        self._first_event[log.item[first]] = first
+        self._exists_from = log.exists_from()
         self.asked_at = _asked_at(log)
 
     def before(self, events: NDArray[np.int64]) -> HistoryBatch:
@@ -71,13 +69,8 @@ class Histories:
         )
 
     def available(self, event: int) -> NDArray[np.bool_]:
-        """Return (n_items,) which items existed when an event was asked for.
-
-        An item exists from its creation, or from its first event when the catalogue is silent.
-        """
-        asked, created = self.asked_at[event], self._log.created_ts_ms
-        by_catalogue = (created > 0) & (created <= self._log.ts_ms[asked])
-        return np.asarray((self._first_event < asked) | by_catalogue)
+        """Return (n_items,) which items existed when an event was asked for."""
+        return np.asarray(self._exists_from <= self.asked_at[event])
 
     def requests(self, start: int, end: int, most: int) -> NDArray[np.int64]:
         """Return events to be foreseen: first visits of a user to an item, evenly spread.

@@ -69,6 +69,18 @@ class TrainingLog:
         interactions = np.flatnonzero(INTERACTION[self.kind])
         return int(interactions[min(int(share * len(interactions)), len(interactions) - 1)])
 
+    def exists_from(self) -> NDArray[np.int64]:
+        """Return (n_items,) the first event at which each item may be offered.
+
+        That is from its creation on, or behind its first event when the catalogue is silent.
+        """
+        exists = np.full(len(self.items), len(self) + 1)
+        acted_on, first = np.unique(self.item, return_index=True)
+        exists[acted_on] = first + 1
+        created = self.created_ts_ms
+        by_catalogue = np.searchsorted(self.ts_ms, created, side="left")
+        return np.where(created > 0, np.minimum(exists, by_catalogue), exists)
+
 
 def build_log(events: Iterable[Event], items: Sequence[Item]) -> TrainingLog:
     """Return the log of these events.

@@ -21,7 +21,7 @@ from online_models.training.log import TrainingLog
 from replay.evaluate.check import Check
 from replay.evaluate.judge import PRODUCT
 from replay.evaluate.request import LIST_LENGTH, Contestant, Request, Rows
-from replay.lived import Asked, LivedLog, existence
+from replay.lived import Asked, LivedLog
 
 FEATURES: Final = f"features of the {PRODUCT}"
 USERS: Final = 30  # asked at a moment
@@ -44,8 +44,7 @@ def redrawn_future(
     change places among one another.
     """
     who, what = (np.r_[:at, rng.integers(at, len(log), len(log) - at)] for _ in range(2))
-    exists_from, by_existence = existence(log)
-    later = np.sort(by_existence[exists_from > at])
+    later = np.flatnonzero(log.exists_from() > at)
     place = np.arange(len(log.items))  # (n_items,) where each item goes
     place[later] = rng.permutation(later)
     taken = np.argsort(place)  # (n_items,) which item comes there
@@ -169,9 +168,7 @@ def request_at(log: TrainingLog, at: int, user: int) -> Request:
     """Return the question of a user when the event `at` is the first unknown one."""
     mine = np.flatnonzero((log.user[:at] == user) & INTERACTION[log.kind[:at]])
     newest = mine[::-1][:HISTORY_LENGTH]
-    exists_from, by_existence = existence(log)
-    offered = np.zeros(len(log.items), bool)
-    offered[by_existence[exists_from <= at]] = True
+    offered = log.exists_from() <= at
     offered[log.item[newest]] = False
     return Request(
         event=at,

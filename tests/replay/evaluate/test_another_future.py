@@ -30,7 +30,7 @@ from replay.evaluate.check import Check
 from replay.evaluate.request import Contestant, Request, Rows
 from replay.generated_log import to_events, to_items
 from replay.generator import generate
-from replay.lived import LivedLog, existence
+from replay.lived import LivedLog
 from replay.world import Plan
 
 AT = 900
@@ -124,9 +124,8 @@ def test_the_arrays_say_what_the_events_say(invented: Any) -> None:
             other.hashes[row]
             == log.hashes[[each.item_id for each in log.items].index(item.item_id)]
         )
-    exists_from, by_existence = existence(log)
     same = [a == b for a, b in zip(log.items, other.items, strict=True)]
-    assert all(same[row] for row in by_existence[exists_from <= AT])
+    assert all(same[row] for row in np.flatnonzero(log.exists_from() <= AT))
     assert not all(same)
 
 
@@ -172,8 +171,7 @@ def test_models_that_know_the_future_are_caught(invented: Any, tmp_path: Path) -
             past = [log.items[row].item_id for row in log.item[: end + until].tolist()]
             folder = tmp_path / str(next(numbers))
             folder.mkdir()
-            exists_from, by_existence = existence(log)
-            items = [log.items[row] for row in np.sort(by_existence[exists_from <= end])]
+            items = [log.items[row] for row in np.flatnonzero(log.exists_from() <= end)]
             write_tiny_bundle(folder, items, seed=crc32("".join(past).encode()))
             return load_bundle(folder)
 
