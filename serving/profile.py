@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.events.schema import PREFERENCE
+from freshet.core.events.schema import PREFERENCE, VISIT
 from freshet.core.state.records import EMBEDDING_DIM, HISTORY_LENGTH, history_newest_first
 from online_models.maths.session import SESSION_EVENTS, direction, session_embedding
 from serving.item_table import ItemTable, Rows
@@ -32,6 +32,8 @@ class Profile:
         ages_s: (n,) float32, seconds from each to `now_ms`.
         vectors: (n, EMBEDDING_DIM) float32, zero where not known.
         known: (n,) bool, whether a vector is known.
+        taste: (n_categories + 1,) share of each category in the history, unit norm or zero; the
+            last entry, which code -1 names, is zero.
     """
 
     user: UserState
@@ -42,6 +44,7 @@ class Profile:
     ages_s: Floats
     vectors: Floats
     known: NDArray[np.bool_]
+    taste: Floats
 
     @property
     def idle_s(self) -> float:
@@ -53,6 +56,11 @@ class Profile:
         """Vector of the newest item that has one, (EMBEDDING_DIM,); zero without one."""
         newest = np.flatnonzero(self.known)[:1]
         return np.asarray(self.vectors[newest[0]]) if len(newest) else _NOTHING
+
+    def last_visits(self, most: int) -> list[int]:
+        """Return the rows of the items visited last, each once, newest first."""
+        visits = self.rows[VISIT[self.types] & (self.rows >= 0)]
+        return list(dict.fromkeys(visits.tolist()))[:most]
 
 
 def meet(user: UserState, table: ItemTable, bound: BoundBundle | None) -> Profile:
@@ -75,6 +83,7 @@ def meet(user: UserState, table: ItemTable, bound: BoundBundle | None) -> Profil
         ages_s=np.maximum(now_ms / 1000 - history["ts_s"], 0).astype(np.float32),
         vectors=vectors,
         known=known,
+        taste=_taste(rows, table),
     )
 
 
@@ -112,25 +121,21 @@ def encoded_vector(profile: Profile, bound: BoundBundle) -> Floats:
     return np.asarray(users[0])
 
 
-def category_taste(profile: Profile, table: ItemTable) -> Floats:
-    """Return the share of each category in the history, (n_categories + 1,) unit norm or zero.
-
-    Newer items count for more: the j-th weighs 1 / sqrt(j). The last entry, which code -1 names,
-    is zero.
-    """
-    taste = np.zeros(len(table.category_codes) + 1, np.float32)
-    known = profile.rows >= 0
-    codes = table.codes(profile.rows[known])  # (h, category_width)
-    weights = 1 / np.sqrt(1 + np.flatnonzero(known))
-    np.add.at(taste, codes, weights[:, None])
-    taste[-1] = 0
-    return taste / max(float(np.linalg.norm(taste)), 1e-12)
-
-
 def history_categories(profile: Profile, table: ItemTable) -> NDArray[np.int32]:
     """Return the codes of all categories in the history, each once."""
     codes = np.unique(table.codes(profile.rows[profile.rows >= 0]))
     return codes[codes >= 0]
+
+
+def _taste(rows: Rows, table: ItemTable) -> Floats:
+    """Return the taste of a history; newer items count for more: the j-th weighs 1 / sqrt(j)."""
+    taste = np.zeros(len(table.category_codes) + 1, np.float32)
+    known = rows >= 0
+    codes = table.codes(rows[known])  # (h, category_width)
+    weights = 1 / np.sqrt(1 + np.flatnonzero(known))
+    np.add.at(taste, codes, weights[:, None])
+    taste[-1] = 0
+    return taste / max(float(np.linalg.norm(taste)), 1e-12)
 
 
 def _padded(values: NDArray[Any]) -> NDArray[Any]:

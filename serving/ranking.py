@@ -14,7 +14,7 @@ from online_models.maths.mmr import mmr
 from online_models.maths.topk import top_k
 from serving.item_table import ItemTable
 from serving.moment import Moment
-from serving.profile import Profile, category_taste, history_categories
+from serving.profile import Profile, history_categories
 from serving.sources.found import Union
 
 RERANK_DEPTH: Final = 4  # times k candidates that re-ranking chooses from
@@ -117,7 +117,7 @@ def _category_affinity(table: ItemTable, rows: NDArray[np.int64], profile: Profi
     """Return (n,) cosine in [0, 1] of each item's categories and those of the history."""
     codes = table.codes(rows)  # (n, category_width)
     carried = np.sqrt(np.maximum((codes >= 0).sum(axis=1), 1))
-    return np.asarray(category_taste(profile, table)[codes].sum(axis=1) / carried, np.float32)
+    return np.asarray(profile.taste[codes].sum(axis=1) / carried, np.float32)
 
 
 def _category_overlap(table: ItemTable, rows: NDArray[np.int64], profile: Profile) -> Floats:

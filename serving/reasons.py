@@ -12,7 +12,7 @@ from freshet.core.events.schema import EVENT_TYPES, PREFERENCE
 from online_models.features import SOURCES
 from serving.item_table import ItemTable
 from serving.moment import Moment
-from serving.profile import Profile, category_taste
+from serving.profile import Profile
 from serving.sources.found import Union
 
 BARELY_SHOWN: Final = 50  # impressions
@@ -90,9 +90,8 @@ def _popular_in(choice: _Choice) -> str:
     categories = _categories(choice)
     if not categories:
         return "popular now"
-    taste = category_taste(choice.profile, choice.table)
     codes = choice.table.codes(np.array([choice.row]))[0, : len(categories)]
-    return f"popular in {categories[taste[codes].argmax()]}"
+    return f"popular in {categories[choice.profile.taste[codes].argmax()]}"
 
 
 _WORDS: Final[dict[str, Callable[[_Choice], str]]] = {

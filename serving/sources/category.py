@@ -6,7 +6,7 @@ import numpy as np
 
 from online_models.maths.topk import top_k
 from serving.item_table import ItemTable
-from serving.profile import Profile, category_taste
+from serving.profile import Profile
 from serving.sources.found import Found
 from serving.standings import Standings
 
@@ -23,10 +23,9 @@ def find_in_categories(
         quota: most items to find.
     """
     popular = standings.popular
-    taste = category_taste(profile, table)
-    if not taste.any():
+    if not profile.taste.any():
         return Found.nothing()
-    affinity = taste[table.codes(popular.rows)].sum(axis=1)  # (n,)
+    affinity = profile.taste[table.codes(popular.rows)].sum(axis=1)  # (n,)
     scores = affinity * np.log1p(np.maximum(popular.scores, 0))
     best = top_k(scores, quota)
     best = best[scores[best] > 0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from freshet.core.events.schema import VISIT
 from online_models.maths.topk import top_k
 from online_models.sources import LAST_VISITS, visit_weights
 from serving.item_table import ItemTable
@@ -25,8 +24,7 @@ def find_covisits(table: ItemTable, profile: Profile, half_life_s: float, quota:
         half_life_s: a transition so old weighs half.
         quota: most items to find.
     """
-    visits = profile.rows[VISIT[profile.types] & (profile.rows >= 0)]
-    last = list(dict.fromkeys(visits.tolist()))[:LAST_VISITS]
+    last = profile.last_visits(LAST_VISITS)
     samples = [table.sample(row) for row in last]
     lengths = [len(sample.rows) for sample in samples]
     if not sum(lengths):

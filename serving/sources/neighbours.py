@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 
-from freshet.core.events.schema import VISIT
 from online_models.maths.covisitation import neighbour_scores
 from online_models.maths.topk import top_k
 from online_models.sources import visit_weights
@@ -27,8 +26,7 @@ def find_neighbours(table: ItemTable, profile: Profile, half_life_s: float, quot
         half_life_s: a transition so old weighs half.
         quota: most items to find.
     """
-    visits = profile.rows[VISIT[profile.types] & (profile.rows >= 0)]
-    last = list(dict.fromkeys(visits.tolist()))[:VISITS_COMPARED]
+    last = profile.last_visits(VISITS_COMPARED)
     samples = [table.sample(row) for row in last]
     lengths = np.array([len(sample.rows) for sample in samples])
     if not lengths.sum():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from freshet.core.events.schema import VISIT
 from online_models.maths.topk import top_k
 from serving.item_table import ItemTable
 from serving.profile import Profile
@@ -20,10 +19,10 @@ def find_transitions(table: ItemTable, profile: Profile, half_life_s: float, quo
         half_life_s: a transition so old weighs half.
         quota: most items to find.
     """
-    visits = profile.rows[VISIT[profile.types] & (profile.rows >= 0)]
-    if not len(visits):
+    newest = profile.last_visits(1)
+    if not newest:
         return Found.nothing()
-    last = int(visits[0])
+    last = newest[0]
     sample = table.sample(last)
     at_once = (sample.distance == 1) & (sample.rows >= 0)
     ages_s = profile.now_ms / 1000 - sample.ts_s[at_once]

@@ -8,7 +8,6 @@ import numpy as np
 
 from freshet.core.events.schema import CLICK, PREFERENCE
 from serving.profile import (
-    category_taste,
     encoded_vector,
     history_categories,
     meet,
@@ -29,7 +28,7 @@ async def test_a_cold_user_points_nowhere(table: Any, live: Any) -> None:
     assert not profile.last_vector.any()
     assert profile.idle_s == 0
     assert history_categories(profile, table).tolist() == []
-    assert category_taste(profile, table).tolist() == [0] * (len(table.category_codes) + 1)
+    assert profile.taste.tolist() == [0] * (len(table.category_codes) + 1)
 
 
 async def test_taste_is_the_share_of_each_category_the_newer_the_more(
@@ -38,7 +37,7 @@ async def test_taste_is_the_share_of_each_category_the_newer_the_more(
     """The j-th newest weighs 1 / sqrt(j), also behind one that nobody has heard of; unit norm."""
     for item_id in ("item-1", "item-0", "unheard of", "item-5"):  # kitchen, garden, ?, garden
         users.act("ann", item_id)
-    taste = category_taste(meet(await users.get("ann"), table, None), table)
+    taste = meet(await users.get("ann"), table, None).taste
     garden, kitchen = 1 + 1 / np.sqrt(3), 1 / np.sqrt(4)
     expected = np.zeros(len(table.category_codes) + 1)
     expected[table.category_codes["garden"]] = garden / np.hypot(garden, kitchen)
