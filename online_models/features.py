@@ -30,13 +30,17 @@ SOURCES: Final = (
 """The candidate sources, in the order of every array that has a column for each."""
 
 SOURCE_WEIGHTS: Final = np.array([0.6, 1.0, 0.8, 0.6, 0.2, 0.3, 0.2, 0.1, 0.6])
-"""How much a rank within each source counts where nothing better orders the candidates."""
+"""How much a rank within each source counts where nothing better orders the candidates.
+
+Set by judgement: what finds the next item alone on most logs counts for most.
+"""
 
 FEATURE_LIMIT: Final = 10.0
 RANK_SOFTENING: Final = 20.0
 """k of reciprocal rank fusion (Cormack, Clarke, Buettcher 2009), smaller as the lists are short."""
 
 _SCHEMA_VERSION: Final = 2
+_MAGNITUDE_SOURCES: Final = ("covisitation", "transitions", "neighbours")  # they count evidence
 _RAW: Final = (
     "fused_rank",
     *(f"trend_{half_life_s}s" for half_life_s in TREND_HALF_LIVES_S),
@@ -46,9 +50,7 @@ _RAW: Final = (
     "click_rate",
     "age",
     "last_event_age",
-    "covisit_share",
-    "transition_share",
-    "neighbour_share",
+    *(f"{source}_magnitude" for source in _MAGNITUDE_SOURCES),
     "session_similarity",
     "encoder_similarity",
     "last_item_similarity",
@@ -163,8 +165,8 @@ def fused_ranks(source_ranks: NDArray[np.int64]) -> NDArray[np.float64]:
     >>> fused_ranks(first[None]).tolist()
     [0.05]
     """
-    shares = SOURCE_WEIGHTS / (RANK_SOFTENING + np.maximum(source_ranks, 0))
-    return np.asarray(np.where(source_ranks >= 0, shares, 0).sum(axis=1))
+    weighted = SOURCE_WEIGHTS / (RANK_SOFTENING + np.maximum(source_ranks, 0))
+    return np.asarray(np.where(source_ranks >= 0, weighted, 0).sum(axis=1))
 
 
 def _raw_columns(c: Candidates, fused: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -183,7 +185,7 @@ def _raw_columns(c: Candidates, fused: NDArray[np.float64]) -> NDArray[np.float6
             np.log(clicked / shown),
             np.log1p(np.maximum(c.item_age_s, 0) / 3600),
             np.log1p(np.maximum(c.last_event_age_s, 0) / 60),
-            *(_share(c, source) for source in ("covisitation", "transitions", "neighbours")),
+            *(_magnitude(c, source) for source in _MAGNITUDE_SOURCES),
             c.session_similarity,
             c.encoder_similarity,
             c.last_item_similarity,
@@ -194,7 +196,7 @@ def _raw_columns(c: Candidates, fused: NDArray[np.float64]) -> NDArray[np.float6
     )
 
 
-def _share(c: Candidates, source: str) -> NDArray[np.float64]:
+def _magnitude(c: Candidates, source: str) -> NDArray[np.float64]:
     """Return the magnitude of a source's score, (n,), 0 where it did not find the item."""
     column = SOURCES.index(source)
     found = c.source_ranks[:, column] >= 0

@@ -115,15 +115,8 @@ def test_a_source_that_did_not_find_an_item_says_nothing_of_it() -> None:
     assert column(features, f"{SOURCES[0]}_closeness")[:2].tolist() == [1, 0]
 
 
-@pytest.mark.parametrize(
-    ("source", "name"),
-    [
-        ("covisitation", "covisit_share"),
-        ("transitions", "transition_share"),
-        ("neighbours", "neighbour_share"),
-    ],
-)
-def test_a_share_is_told_by_its_magnitude(source: str, name: str) -> None:
+@pytest.mark.parametrize("source", ["covisitation", "transitions", "neighbours"])
+def test_evidence_is_told_by_its_magnitude(source: str) -> None:
     """On a log scale from about one in a hundred; 0 where the source found nothing."""
     candidates = some_candidates(4, 2)
     scores, ranks = candidates.source_scores.copy(), candidates.source_ranks.copy()
@@ -134,7 +127,7 @@ def test_a_share_is_told_by_its_magnitude(source: str, name: str) -> None:
         dataclasses.replace(candidates, source_scores=scores, source_ranks=ranks)
     )
     expected = [np.log(101), np.log(2), 0, 0]
-    assert column(features, name).tolist() == pytest.approx(expected, abs=1e-5)
+    assert column(features, f"{source}_magnitude").tolist() == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_popularity_gap_is_that_to_the_items_of_the_history() -> None:
