@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from freshet.commands.demo_parts import play_log
@@ -64,7 +65,8 @@ def movietweetings(data_dir: Path) -> Log:
 @pytest.fixture(params=["settings", pytest.param("kafka_settings", marks=pytest.mark.kafka)])
 def installed(request: pytest.FixtureRequest) -> Settings:
     settings: Settings = request.getfixturevalue(request.param)
-    return settings
+    # What is right here must not hang on how busy the machine is.
+    return msgspec.structs.replace(settings, deadline_ms=10_000, redis_read_timeout_ms=5_000)
 
 
 @pytest.fixture(params=["generated", "movietweetings"])
