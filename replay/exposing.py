@@ -12,6 +12,7 @@ from online_models.artifacts.bundle import Bundle
 from online_models.features import FEATURES, SOURCES
 from online_models.training.exposures import Exposure
 from online_models.training.histories import Histories
+from online_models.training.labels import followed_at
 from online_models.training.log import TrainingLog
 from replay.lived import Asked, LivedLog
 
@@ -46,13 +47,14 @@ class ExposingLife:
 
 
 def exposure_of(lived: LivedLog, event: int, asked: Asked | None) -> Exposure:
-    """Return a request as an exposure."""
+    """Return a request as an exposure, with what the user did after it."""
     if asked is None or asked.ranked.features is None:
         return Exposure(
             event,
             -1,
             np.empty((0, len(FEATURES)), np.float16),
             np.empty((0, len(SOURCES)), np.int16),
+            followed_at(lived.log, event),
         )
     union = asked.ranked.union
     right = np.flatnonzero(lived.log_rows(union.rows) == lived.log.item[event])
@@ -61,4 +63,5 @@ def exposure_of(lived: LivedLog, event: int, asked: Asked | None) -> Exposure:
         int(right[0]) if len(right) else -1,
         asked.ranked.features.astype(np.float16),
         union.ranks.astype(np.int16),
+        followed_at(lived.log, event),
     )

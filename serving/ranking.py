@@ -9,9 +9,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.core.settings import Settings
 from online_models.features import Candidates, compute_features
 from online_models.maths.mmr import mmr
 from online_models.maths.topk import top_k
+from online_models.tasks import TASKS
 from serving.item_table import ItemTable
 from serving.moment import Moment
 from serving.profile import Profile, history_categories
@@ -45,11 +47,24 @@ def rank(moment: Moment, union: Union) -> Ranked:
     features = moment.stages.run("features", partial(_features, moment, union), lambda: None)
     if moment.bound is None or features is None:
         return Ranked(union, features, fused, by_ranker=False)
-    ranker = partial(moment.bound.bundle.rank, features)
-    scores = moment.stages.run("rank", ranker, otherwise=lambda: None)
-    if scores is None:
+    ranker = partial(moment.bound.bundle.probabilities, features)
+    foreseen = moment.stages.run("rank", ranker, otherwise=lambda: None)
+    if foreseen is None:
         return Ranked(union, features, fused, by_ranker=False)
-    return Ranked(union, features, scores, by_ranker=True)
+    return Ranked(union, features, foreseen @ task_weights(moment.settings), by_ranker=True)
+
+
+def task_weights(settings: Settings) -> Floats:
+    """Return the (T,) share of each task in a score, by what the installation values.
+
+    They sum to 1, so that a score is a probability: of a click, where nothing else is valued.
+
+    >>> task_weights(Settings(value_dwell=1.0, value_conversion=8.0)).tolist()
+    [0.10000000149011612, 0.10000000149011612, 0.800000011920929]
+    """
+    values = {"click": 1.0, "dwell": settings.value_dwell, "conversion": settings.value_conversion}
+    weights = np.array([values[task] for task in TASKS])
+    return np.asarray(weights / weights.sum(), np.float32)
 
 
 def rerank(moment: Moment, ranked: Ranked, k: int) -> NDArray[np.int64]:

@@ -143,6 +143,13 @@ def figures_table(manifest: Manifest) -> Table:
     test: dict[str, dict[str, float]] = manifest.metrics.get("test", {})
     for name, figures in sorted(test.items(), key=lambda each: -each[1]["recall_at_20"]):
         table.add_row(name, *(f"{figures[figure]:.4f}" for figure in _SHOWN))
+    tasks: dict[str, dict[str, float]] = manifest.metrics.get("tasks", {})
+    table.caption = "\n".join(
+        f"{name} ({figures['true']:,}): AUC {figures.get('auc_given_click', figures['auc']):.3f}"
+        f"{' given a click' if 'auc_given_click' in figures else ''}, "
+        f"foreseen / true {figures['predicted_over_true']:.2f}"
+        for name, figures in tasks.items()
+    )
     return table
 
 

@@ -25,6 +25,7 @@ _STAGES = {
     "encoder": "item tower and encoder",
     "exposures": "living the log again",
     "ranker": "ranker",
+    "challenger": "trees against it",
     "refit": "encoder, newest events",
     "export": "export and check",
 }

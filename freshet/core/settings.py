@@ -142,6 +142,18 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     diversity: Annotated[
         float, Meta(ge=0, le=1, description="MMR: 0 = relevance alone, 1 = diversity alone")
     ] = 0.05
+    value_dwell: Annotated[
+        float,
+        Meta(ge=0, le=1_000, description="what a stay of 30 s is worth, in clicks"),
+    ] = 0.0
+    value_conversion: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1_000,
+            description="what a like, a cart or a purchase is worth, in clicks",
+        ),
+    ] = 0.0
     exploration_slots: Annotated[
         int, Meta(ge=0, le=10, description="slots of an answer that the bandit fills")
     ] = 2

@@ -32,6 +32,7 @@ from online_models.artifacts.manifest import (
 from online_models.artifacts.sessions import OnnxModel
 from online_models.artifacts.vectors import ItemVectors
 from online_models.content import encode_content
+from online_models.tasks import TASKS
 
 _ITEMS_AT_ONCE = 4096
 
@@ -84,7 +85,7 @@ class Bundle:
 
     @property
     def feature_schema(self) -> str:
-        """The schema that `rank` expects of its features."""
+        """The schema that `probabilities` expects of its features."""
         return self.manifest.feature_schema
 
     @property
@@ -122,10 +123,14 @@ class Bundle:
         """
         return _unit(self.encoder(vectors=vectors, types=types, ages_s=ages_s, mask=mask))
 
-    def rank(self, features: Floats) -> Floats:
-        """Return (n,) scores, the estimated probability of a click, of (n, F) features."""
+    def probabilities(self, features: Floats) -> Floats:
+        """Return the (n, T) probabilities of the tasks, in the order of `TASKS`.
+
+        Args:
+            features: (n, F).
+        """
         if not len(features):
-            return np.empty(0, np.float32)
+            return np.empty((0, len(TASKS)), np.float32)
         return np.nan_to_num(self.ranker(features=features), posinf=0, neginf=0)
 
     def nearest(self, vector: Floats, k: int) -> tuple[NDArray[np.int64], Floats]:

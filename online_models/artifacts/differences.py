@@ -23,9 +23,9 @@ class Differences(Struct, frozen=True, kw_only=True):
     Attributes:
         files: that differ.
         figures: measured by both trainers under the same name, and not the same: old and new.
-        rank_correlation: Spearman's, of the rankers' scores for random candidates; 1 is the same
-            order.
-        score_difference: mean absolute, of the same scores.
+        rank_correlation: Spearman's, of the clicks that the rankers foresee of random candidates; 1
+            is the same order.
+        score_difference: mean absolute, of the same probabilities.
     """
 
     old: str
@@ -49,7 +49,7 @@ def differences(old: Path, new: Path) -> Differences:
     files = [name for name in names if before.files.get(name) != after.files.get(name)]
     old_ids, new_ids = _item_ids(old), _item_ids(new)
     probes = np.random.default_rng(_SEED).normal(0, 1, (_PROBES, len(FEATURES))).astype(np.float32)
-    scores = np.stack([OnnxModel(folder / RANKER)(features=probes) for folder in (old, new)])
+    scores = np.stack([OnnxModel(folder / RANKER)(features=probes)[:, 0] for folder in (old, new)])
     ranks = np.argsort(np.argsort(scores, axis=1, kind="stable"), axis=1)
     return Differences(
         old=before.version,

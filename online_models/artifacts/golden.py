@@ -21,6 +21,7 @@ from online_models.artifacts.bundle import Bundle
 from online_models.artifacts.item_index import ExactIndex
 from online_models.artifacts.manifest import GOLDEN
 from online_models.features import FEATURES
+from online_models.tasks import TASKS
 
 _CASES = 16
 _NEIGHBOURS = 10
@@ -35,7 +36,7 @@ class Golden:
     """Questions to a bundle, one row each, and its answers."""
 
     features: NDArray[np.float32]
-    scores: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
     vectors: NDArray[np.float32]
     types: NDArray[np.int64]
     ages_s: NDArray[np.float32]
@@ -65,7 +66,7 @@ def record_golden(folder: Path, bundle: Bundle, items: list[Item]) -> None:
     kept = items[:_CASES]
     golden = Golden(
         features=features,
-        scores=bundle.rank(features),
+        probabilities=bundle.probabilities(features),
         vectors=vectors,
         types=types,
         ages_s=ages_s,
@@ -87,7 +88,7 @@ def check_golden(folder: Path, bundle: Bundle) -> None:
     try:
         items = msgspec.json.decode(golden.items_json.tobytes(), type=list[Item])
         answers = {
-            "ranker": (bundle.rank(golden.features), golden.scores),
+            "ranker": (bundle.probabilities(golden.features), golden.probabilities),
             "encoder": (
                 bundle.encode(golden.vectors, golden.types, golden.ages_s, golden.mask),
                 golden.users,
@@ -96,6 +97,8 @@ def check_golden(folder: Path, bundle: Bundle) -> None:
         }
     except Exception as error:  # whatever the runtime raises for other names, types or shapes
         raise BundleError(folder, f"it cannot answer its golden questions ({error})") from error
+    if golden.probabilities.shape != (shape := (len(golden.features), len(TASKS))):
+        raise BundleError(folder, f"its ranker answers {golden.probabilities.shape}, not {shape}")
     tolerance = bundle.manifest.golden_tolerance
     for model, (found, expected) in answers.items():
         if found.shape != expected.shape:

@@ -22,7 +22,7 @@ from freshet.core.state.records import EMBEDDING_DIM
 from online_models.content import CONTENT_SCHEMA
 from online_models.features import FEATURE_SCHEMA
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MANIFEST: Final = "manifest.json"
 RANKER: Final = "ranker.onnx"
 ENCODER: Final = "encoder.onnx"
@@ -124,8 +124,13 @@ def read_manifest(folder: Path) -> Manifest:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BundleError(folder, f"its manifest is no manifest ({error})") from error
     named = _version_of(msgspec.structs.replace(manifest, version=""))
+    if manifest.format != FORMAT:
+        raise BundleError(
+            folder,
+            f"its format is {manifest.format}, expected {FORMAT}: another version of Freshet made "
+            "it; `freshet train LOG` makes one of this version",
+        )
     for what, found, expected in (
-        ("format", manifest.format, FORMAT),
         ("version", manifest.version, named),
         ("feature schema", manifest.feature_schema, FEATURE_SCHEMA),
         ("content schema", manifest.content_schema, CONTENT_SCHEMA),

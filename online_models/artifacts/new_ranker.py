@@ -28,7 +28,7 @@ def write_with_ranker(
     Args:
         folder: where it goes.
         base: the published bundle that gives everything else.
-        ranker: ONNX, `features` (n, F) to (n,).
+        ranker: ONNX, `features` (n, F) to (n, T).
         metrics: what was measured of the ranker; added to what the base says of itself.
         created_ts_ms: wall clock.
 

@@ -7,6 +7,7 @@ replaced by one rename too, so that a reader sees the old list or the new one.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -108,28 +109,33 @@ class Registry:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def publish(self, folder: Path) -> str:
+    def publish(self, folder: Path, *, instead_of: str | None = None) -> str:
         """Check the bundle in `folder`, take it into the registry and put it in use.
 
         Args:
             folder: from `staging`, which is moved, or anywhere else, which is copied.
+            instead_of: the only version whose place it may take; any when None.
 
         Returns:
             Its version.
 
         Raises:
-            BundleError: when it must not serve; nothing was changed.
+            BundleError: when it must not serve, or not in this place; nothing was changed.
         """
         if folder.parent.resolve() != self.models_dir.resolve():
             with self.staging() as copy:
                 _copy(folder, copy)
-                return self.publish(copy)
+                return self.publish(copy, instead_of=instead_of)
         self._checker(folder)
         version = read_manifest(folder).version
         target = self.models_dir / version
-        if folder != target:
-            self._take_in(folder, target)
-        self._point_at([version, *(used for used in self._used() if used != version)])
+        with self._pointing() as used:
+            if instead_of is not None and used[:1] != [instead_of]:
+                found = ", ".join(used[:1]) or "none"
+                raise BundleError(folder, f"{found} is in use, expected {instead_of}")
+            if folder != target:
+                self._take_in(folder, target)
+            self._point_at([version, *(each for each in used if each != version)])
         return version
 
     def use(self, version: str) -> None:
@@ -139,7 +145,8 @@ class Registry:
             BundleError: when it must not serve; the current version is untouched.
         """
         self.check(version)
-        self._point_at([version, *(used for used in self._used() if used != version)])
+        with self._pointing() as used:
+            self._point_at([version, *(each for each in used if each != version)])
 
     def rollback(self) -> str:
         """Put the version in use before the current one back and return it.
@@ -151,7 +158,8 @@ class Registry:
         if version is None:
             raise BundleError(self.models_dir, "no version was in use before the current one")
         self.check(version)
-        self._point_at(self._used()[1:])
+        with self._pointing() as used:
+            self._point_at(used[used.index(version) :])
         return version
 
     def remove(self, version: str) -> None:
@@ -163,10 +171,10 @@ class Registry:
             BundleError: it is not published, or must stay.
         """
         folder = self.path(version)
-        used = self._used()
-        if version in used[:2]:
-            raise BundleError(folder, "it is in use, or next to be gone back to")
-        self._point_at([each for each in used if each != version])
+        with self._pointing() as used:
+            if version in used[:2]:
+                raise BundleError(folder, "it is in use, or next to be gone back to")
+            self._point_at([each for each in used if each != version])
         shutil.rmtree(folder)
 
     # --- the pointer ---
@@ -181,6 +189,14 @@ class Registry:
         if not all(map(is_version, lines)):
             raise BundleError(self.models_dir / CURRENT, "it is no list of versions")
         return lines
+
+    @contextmanager
+    def _pointing(self) -> Iterator[list[str]]:
+        """Give the list of those in use while no other process changes it."""
+        self.models_dir.mkdir(parents=True, exist_ok=True)
+        with (self.models_dir / f".{CURRENT}.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield self._used()
 
     def _point_at(self, used: list[str]) -> None:
         staged = self.models_dir / f".{CURRENT}.{os.getpid()}"

@@ -25,6 +25,7 @@ from online_models.artifacts.registry import Registry
 from online_models.artifacts.write import write_bundle
 from online_models.content import CONTENT_DIM, encode_content
 from online_models.features import FEATURES
+from online_models.tasks import TASKS
 
 _CREATED_TS_MS = 1_763_800_000_000
 _WORDS = (
@@ -150,9 +151,12 @@ def _encoder(rng: np.random.Generator) -> bytes:
 
 
 def _ranker(rng: np.random.Generator) -> bytes:
-    widths = (len(FEATURES), 128, 64, 1)
+    widths = (len(FEATURES), 128, 64, len(TASKS))
     nodes = []
-    weights: dict[str, NDArray[Any]] = {"last_axis": np.array([1])}
+    weights: dict[str, NDArray[Any]] = {
+        "first": np.array([0]),
+        "others": np.arange(1, len(TASKS)),
+    }
     signal = "features"
     for layer, (width_in, width_out) in enumerate(pairwise(widths)):
         weights[f"weights_{layer}"] = _draw(rng, width_in, width_out) / width_in**0.5
@@ -162,11 +166,16 @@ def _ranker(rng: np.random.Generator) -> bytes:
             helper.make_node("Sigmoid" if last else "Relu", [f"sum_{layer}"], [f"out_{layer}"]),
         ]
         signal = f"out_{layer}"
-    nodes.append(helper.make_node("Squeeze", [signal, "last_axis"], ["scores"]))
+    nodes += [  # what follows a click is no more likely than the click
+        helper.make_node("Gather", [signal, "first"], ["click"], axis=1),
+        helper.make_node("Gather", [signal, "others"], ["given_click"], axis=1),
+        helper.make_node("Mul", ["click", "given_click"], ["following"]),
+        helper.make_node("Concat", ["click", "following"], ["probabilities"], axis=1),
+    ]
     return _graph(
         nodes,
         inputs={"features": (TensorProto.FLOAT, ["n", len(FEATURES)])},
-        output=("scores", ["n"]),
+        output=("probabilities", ["n", len(TASKS)]),
         weights=weights,
     )
 

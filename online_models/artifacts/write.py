@@ -51,7 +51,7 @@ def write_bundle(
         folder: where it goes; made when it is missing.
         items: (n,) the items that can be retrieved.
         vectors: (n, EMBEDDING_DIM) their vectors; brought to unit length.
-        ranker: ONNX, `features` (n, F) to (n,).
+        ranker: ONNX, `features` (n, F) to (n, T).
         encoder: ONNX, `vectors`, `types`, `ages_s`, `mask` to (b, EMBEDDING_DIM).
         item_tower: ONNX, `content` (n, CONTENT_DIM) to (n, EMBEDDING_DIM).
         metrics: what was measured.

@@ -1,6 +1,7 @@
 """How good predicted probabilities are: order, likelihood and calibration.
 
-Throughout, `labels` are (n,) 0 or 1 and `scores` or `probabilities` are (n,) finite.
+Throughout, `labels` are (n,) 0 or 1 and `scores` or `probabilities` are (n,), finite unless said
+otherwise.
 """
 
 from __future__ import annotations
@@ -40,10 +41,21 @@ def log_loss(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
     >>> round(log_loss(np.array([0.5, 0.5]), np.array([0, 1])), 6)
     0.693147
     """
-    if not len(labels):
-        return 0.0
-    of_truth = np.where(np.asarray(labels) > 0, probabilities, 1 - np.asarray(probabilities))
-    return float(-np.log(np.maximum(of_truth, _LEAST_PROBABILITY)).mean())
+    return float(log_losses(probabilities, labels).mean()) if len(labels) else 0.0
+
+
+def log_losses(probabilities: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the (n,) negative log likelihoods, in nats, whose mean is the log loss.
+
+    What is not finite counts as surely wrong.
+
+    >>> log_losses(np.array([0.5, 0.9]), np.array([0, 1])).round(6).tolist()
+    [0.693147, 0.105361]
+    """
+    given = np.asarray(probabilities, np.float64)
+    of_truth = np.where(np.asarray(labels) > 0, given, 1 - given)
+    sure = np.where(np.isfinite(of_truth), of_truth, 0).clip(_LEAST_PROBABILITY, 1)
+    return np.asarray(-np.log(sure), np.float64)
 
 
 def calibration_error(

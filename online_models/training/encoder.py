@@ -121,7 +121,7 @@ def fit_encoder(
             done = max((epoch + number / batches) / epochs, budget.spent())
             for group in optimiser.param_groups:
                 group["lr"] = _LEARNING_RATE * (1 - (1 - _LEAST_RATE) * done)
-            _step(model, batch, negatives, optimiser)
+            step(model, batch, negatives, optimiser)
             report(done)
             if budget.over():
                 break
@@ -154,12 +154,13 @@ def foresight(
     return float(np.where(model.known[targets], 1 / places, 0).mean()) if len(places) else 0.0
 
 
-def _step(
+def step(
     model: EncoderModel,
     batch: WindowBatch,
     negatives: Negatives,
     optimiser: torch.optim.Optimizer,
 ) -> None:
+    """Learn from one batch, in place."""
     model.tower.train()
     model.encoder.train()
     compared, log_expected = negatives.draw()

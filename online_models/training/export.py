@@ -53,7 +53,7 @@ def export_encoder(network: nn.Module) -> bytes:
 
 
 def export_ranker(network: nn.Module) -> bytes:
-    """Return ONNX of `features` (n, F) to (n,)."""
+    """Return ONNX of `features` (n, F) to (n, T)."""
     features = torch.randn(PARITY_ROWS, len(FEATURES), generator=_generator()) * 2
     return _export(network, "ranker", {"features": features})
 

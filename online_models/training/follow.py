@@ -3,6 +3,12 @@
 Law: the bundle in use is replaced by one rename, whole or not at all. A bundle is published between
 two checkpoints; whoever ends between them left a bundle in use that the first one foretold: it
 names the run and the number of examples.
+
+Law: a candidate is judged by answers whose features were made as they are made now, and published
+beside the vectors that made them. So only answers count that were given by the bundle in use, or by
+one that differs from it in its ranker alone; and where another bundle has come into use, nothing of
+ours takes its place. What was given by others is learned from all the same: most features know
+nothing of the vectors.
 """
 
 from __future__ import annotations
@@ -20,16 +26,16 @@ from numpy.typing import NDArray
 from freshet.core.clock import Clock
 from freshet.core.errors import BundleError
 from freshet.core.events.example_log import LoggedExample
-from online_models.artifacts.manifest import RANKER
+from online_models.artifacts.manifest import GOLDEN, RANKER
 from online_models.artifacts.new_ranker import write_with_ranker
 from online_models.artifacts.registry import Registry
 from online_models.artifacts.sessions import OnnxModel
 from online_models.features import FEATURES
+from online_models.training.calibration import platt
 from online_models.training.checkpoint import load_checkpoint, save_checkpoint
 from online_models.training.export import export_ranker
-from online_models.training.gate import GateRules, Trial, Verdict, judge
+from online_models.training.gate import GateRules, Probabilities, Trial, Verdict, judge
 from online_models.training.networks import CalibratedRanker
-from online_models.training.online_ranker import platt
 from online_models.training.restore import restore_ranker
 from online_models.training.stream_learner import FollowOptions, StreamLearner
 
@@ -38,6 +44,9 @@ MADE_BY: Final = "follow"
 
 KEPT: Final = 20
 """Rankers of this kind that stay in the registry."""
+
+KIN: Final = 1_000
+"""Newest versions that are known to differ in their ranker alone."""
 
 RANKED_ROWS: Final = 500
 _TIMINGS: Final = 9
@@ -106,6 +115,7 @@ class Follower:
         self._timer = timer
         self._run = clock()
         self._base = self._in_use()
+        self._kin = self._found_kin()
         self._resume()
 
     def take(self, logged: LoggedExample) -> None:
@@ -120,6 +130,7 @@ class Follower:
         """
         if (version := self._in_use()) != self._base:
             self._base = version
+            self._kin = self._found_kin()
             self.learner.begin_anew()
             self.save()
             return self._decision("began_anew")
@@ -149,10 +160,11 @@ class Follower:
                 metrics = {MADE_BY: {**self._foretold(), "gate": figures}}
                 write_with_ranker(folder, base, graph, metrics=metrics, created_ts_ms=self._clock())
                 self.save()
-                self._base = self._registry.publish(folder)
+                self._base = self._registry.publish(folder, instead_of=self._base)
         except BundleError as error:
             return Verdict([error.reason], figures)
         self.published += 1
+        self._kin = [*self._kin, self._base][-KIN:]
         self.save()
         return Verdict([], figures)
 
@@ -162,21 +174,19 @@ class Follower:
         The ranker in use is calibrated anew on these very answers, a small advantage: so that it
         is its order that the candidate must match, not how sure it was of something else.
         """
-        found = self.learner.foreseen()
+        found = self.learner.foreseen(set(self._kin))
         if found.answers < self._rules.least_answers:
             return None
         rows = found.rows
         in_use = OnnxModel(self._registry.path(self._base) / RANKER)(features=rows.features)
-        odds = torch.logit(torch.from_numpy(in_use).double()).clamp(-_MOST_ODDS, _MOST_ODDS)
-        slope, intercept = platt(odds, torch.from_numpy(rows.clicked))
         with torch.no_grad():
             standing = candidate.eval()(torch.from_numpy(rows.features)).numpy()
         return Trial(
             answers=found.answers,
-            clicked=rows.clicked,
+            labels=rows.labels,
             foreseen=found.probabilities.astype(np.float64),
             candidate=standing.astype(np.float64),
-            in_use=torch.sigmoid(slope * odds + intercept).numpy(),
+            in_use=_calibrated(in_use, rows.labels),
         )
 
     def _rank_ms(self, folder: Path, graph: bytes) -> float:
@@ -216,6 +226,7 @@ class Follower:
         state = {
             "run": self._run,
             "base": self._base,
+            "kin": self._kin,
             "published": self.published,
             "refused": self.refused,
             "learner": self.learner.state(),
@@ -233,6 +244,8 @@ class Follower:
         came_true = self._base != state["base"] and self._made_from(self._base) == foretold
         self.published += came_true
         own = came_true or self._base == state["base"]
+        if own:  # those that were removed since are known from before
+            self._kin = list(dict.fromkeys([*state["kin"], *self._kin]))[-KIN:]
         self.learner.restore(state["learner"], ranker=own)
 
     def _foretold(self) -> dict[str, int]:
@@ -246,6 +259,21 @@ class Follower:
             return {}
         return {name: made[name] for name in ("run", "examples") if name in made}
 
+    def _found_kin(self) -> list[str]:
+        """Return the published versions that differ from the one in use in their ranker alone."""
+        rest = self._all_but_ranker(self._base)
+        if rest is None:
+            return []
+        return [each for each in self._registry.versions() if self._all_but_ranker(each) == rest]
+
+    def _all_but_ranker(self, version: str) -> dict[str, str] | None:
+        """Return the digests of what a version shares with others; None where it is damaged."""
+        try:
+            files = self._registry.manifest(version).files
+        except BundleError:
+            return None
+        return {name: file.sha256 for name, file in files.items() if name not in {RANKER, GOLDEN}}
+
     def _in_use(self) -> str:
         version = self._registry.current()
         if version is None:
@@ -256,3 +284,14 @@ class Follower:
 
     def _ranker_in_use(self) -> CalibratedRanker | None:
         return restore_ranker(self._registry.path(self._base) / RANKER)
+
+
+def _calibrated(probabilities: NDArray[np.float32], labels: NDArray[np.bool_]) -> Probabilities:
+    """Return (n, T) probabilities in the same order, as large as the (n, T) labels say."""
+    log_odds = torch.logit(torch.from_numpy(probabilities).double()).clamp(-_MOST_ODDS, _MOST_ODDS)
+    columns = []
+    for scores, came in zip(log_odds.T, torch.from_numpy(labels).T, strict=True):
+        slope, intercept = platt(scores, came)
+        columns.append(torch.sigmoid(slope * scores + intercept))
+    calibrated: Probabilities = torch.stack(columns, dim=1).numpy()
+    return calibrated

@@ -4,6 +4,9 @@ It is judged by progressive validation: each answer was foreseen before it was l
 and Langford 1999, "Beating the hold-out"). That speaks of the learner as it went along, not of
 where it has come to, so the candidate as it stands is asked about the same answers too: a last
 mini-batch that spoilt it shows there.
+
+Clicks decide. How well is foreseen what follows them is told beside it and refuses nobody: it comes
+too seldom to decide anything.
 """
 
 from __future__ import annotations
@@ -13,9 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Probabilities = NDArray[np.float64]
+from online_models.maths.classification import calibration_ratio, log_loss
+from online_models.tasks import TASKS
 
-_LEAST_PROBABILITY = 1e-7
+Probabilities = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +47,14 @@ class Trial:
 
     Attributes:
         answers: how many they are.
-        clicked: (n,) bool.
-        foreseen: (n,) by the learner, before it learned the answer.
-        candidate: (n,) by the candidate as it stands.
-        in_use: (n,) by the ranker in use.
+        labels: (n, T) bool, the click first.
+        foreseen: (n, T) by the learner, before it learned the answer.
+        candidate: (n, T) by the candidate as it stands.
+        in_use: (n, T) by the ranker in use.
     """
 
     answers: int
-    clicked: NDArray[np.bool_]
+    labels: NDArray[np.bool_]
     foreseen: Probabilities
     candidate: Probabilities
     in_use: Probabilities
@@ -77,47 +81,49 @@ class Verdict:
 def judge(trial: Trial, rules: GateRules) -> Verdict:
     """Return whether a candidate may serve, and the figures that decide it.
 
-    >>> sure = np.array([0.9, 0.1] * 200)
-    >>> unsure = np.full(400, 0.5)
-    >>> clicked = np.array([True, False] * 200)
-    >>> judge(Trial(400, clicked, sure, sure, unsure), GateRules()).passed
+    >>> labels = np.array([[True, False, False], [False, False, False]] * 200)
+    >>> sure, unsure = np.where(labels, 0.9, 0.1), np.full((400, 3), 0.5)
+    >>> judge(Trial(400, labels, sure, sure, unsure), GateRules()).passed
     True
-    >>> judge(Trial(400, clicked, unsure, sure, sure), GateRules()).reasons
+    >>> judge(Trial(400, labels, unsure, sure, sure), GateRules()).reasons
     ['log loss 0.6931 before learning, 0.1054 by the ranker in use']
     """
-    clicks = int(trial.clicked.sum())
-    counts = {"answers": float(trial.answers), "slots": float(len(trial.clicked)), "clicks": clicks}
+    clicks = int(trial.labels[:, 0].sum())
+    counts = {"answers": float(trial.answers), "slots": float(len(trial.labels)), "clicks": clicks}
     for found, least, what in (
         (trial.answers, rules.least_answers, "answers"),
         (clicks, rules.least_clicks, "clicks"),
     ):
         if found < least:
             return Verdict([f"{found} {what}, expected {least}"], counts)
-    asked = {"before learning": trial.foreseen, "as it stands": trial.candidate}
-    if not all(np.isfinite(each).all() for each in asked.values()):
+    if not all(np.isfinite(each).all() for each in (trial.foreseen, trial.candidate)):
         return Verdict(["a probability is not finite"], counts)
+    figures = _figures(trial, 0)
     reasons = []
-    in_use = log_loss(trial.in_use, trial.clicked)
-    figures = counts | {"log_loss_in_use": in_use}
+    in_use = figures["log_loss_in_use"]
     low, high = rules.calibration
-    for when, probabilities in asked.items():
-        loss = log_loss(probabilities, trial.clicked)
-        ratio = float(probabilities.sum()) / clicks
+    for when in ("before learning", "as it stands"):
         name = when.replace(" ", "_")
-        figures |= {f"log_loss_{name}": loss, f"calibration_{name}": ratio}
+        loss, ratio = figures[f"log_loss_{name}"], figures[f"calibration_{name}"]
         if not loss <= in_use * (1 + rules.most_worse):
             reasons.append(f"log loss {loss:.4f} {when}, {in_use:.4f} by the ranker in use")
         if not low <= ratio <= high:
             reasons.append(f"foreseen / true clicks {ratio:.2f} {when}, expected {low} to {high}")
-    return Verdict(reasons, figures)
+    for task, name in enumerate(TASKS[1:], start=1):
+        if trial.labels[:, task].any():
+            told = _figures(trial, task)
+            figures |= {f"{name}_{figure}": value for figure, value in told.items()}
+    return Verdict(reasons, counts | figures)
 
 
-def log_loss(probabilities: Probabilities, clicked: NDArray[np.bool_]) -> float:
-    """Return the mean log loss, smaller is better; what is not finite counts as surely wrong.
-
-    >>> round(log_loss(np.array([0.5, 0.5]), np.array([True, False])), 4)
-    0.6931
-    """
-    right = np.where(clicked, probabilities, 1 - probabilities.astype(np.float64))
-    right = np.nan_to_num(right, nan=0.0, posinf=0.0, neginf=0.0)
-    return float(-np.log(np.clip(right, _LEAST_PROBABILITY, 1)).mean())
+def _figures(trial: Trial, task: int) -> dict[str, float]:
+    """Return log loss and calibration of those who are asked, and the loss of the one in use."""
+    labels = trial.labels[:, task]
+    figures = {"log_loss_in_use": log_loss(trial.in_use[:, task], labels)}
+    for when, probabilities in (
+        ("before_learning", trial.foreseen[:, task]),
+        ("as_it_stands", trial.candidate[:, task]),
+    ):
+        figures[f"log_loss_{when}"] = log_loss(probabilities, labels)
+        figures[f"calibration_{when}"] = calibration_ratio(probabilities, labels)
+    return figures

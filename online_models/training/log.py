@@ -14,6 +14,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from freshet.core.errors import FreshetError
+from freshet.core.events.examples import MOST_DWELL_S
 from freshet.core.events.partition import item_hashes
 from freshet.core.events.schema import INTERACTION, PREFERENCE, TYPE_CODES, VISIT, Event, Item
 
@@ -46,6 +47,7 @@ class TrainingLog:
         item: (n,) row of each event's item.
         kind: (n,) code of each event's type.
         ts_ms: (n,) event times, ascending.
+        dwell_s: (n,) float64, how long a `dwell` lasted, 0 for all other types.
         draw: (n,) uint32 random bits of each event, from its id.
         n_users: number of users.
     """
@@ -57,6 +59,7 @@ class TrainingLog:
     item: NDArray[np.int64]
     kind: NDArray[np.int64]
     ts_ms: NDArray[np.int64]
+    dwell_s: NDArray[np.float64]
     draw: NDArray[np.uint32]
     n_users: int
 
@@ -94,29 +97,38 @@ def build_log(events: Iterable[Event], items: Sequence[Item]) -> TrainingLog:
     """
     catalogue = {item.item_id: item for item in items}
     users: dict[str, int] = {}
-    rows: list[tuple[int, str, int, int, int]] = []
+    rows: list[tuple[int, str, int, int, float, int]] = []
     for event in events:
         user = users.setdefault(event.user_id, len(users))
         draw = xxhash.xxh3_64_intdigest(event.event_id.encode()) >> 32
-        rows.append((user, event.item_id, TYPE_CODES[event.type], event.ts_ms, draw))
+        kind = TYPE_CODES[event.type]
+        rows.append((user, event.item_id, kind, event.ts_ms, _dwell_s(event), draw))
         if event.item_id not in catalogue:
             catalogue[event.item_id] = Item(item_id=event.item_id)
     targets = sum(bool(TARGET[row[2]]) for row in rows)
     if targets < LEAST_TARGETS:
         raise LogTooShortError(targets)
     row_of = {item_id: row for row, item_id in enumerate(catalogue)}
-    user_column, id_column, kind_column, time_column, draw_column = zip(*rows, strict=True)
-    times = np.array(time_column, np.int64)
+    users_of, ids, kinds, times_of, dwells, draws = zip(*rows, strict=True)
+    times = np.array(times_of, np.int64)
     order = np.argsort(times, kind="stable")
     entries = list(catalogue.values())
     return TrainingLog(
         items=entries,
         hashes=item_hashes(list(catalogue)),
         created_ts_ms=np.array([entry.created_ts_ms or 0 for entry in entries], np.int64),
-        user=np.array(user_column, np.int64)[order],
-        item=np.array([row_of[each] for each in id_column], np.int64)[order],
-        kind=np.array(kind_column, np.int64)[order],
+        user=np.array(users_of, np.int64)[order],
+        item=np.array([row_of[each] for each in ids], np.int64)[order],
+        kind=np.array(kinds, np.int64)[order],
         ts_ms=times[order],
-        draw=np.array(draw_column, np.uint32)[order],
+        dwell_s=np.array(dwells, np.float64)[order],
+        draw=np.array(draws, np.uint32)[order],
         n_users=len(users),
     )
+
+
+def _dwell_s(event: Event) -> float:
+    """Return how long a dwell lasted, within the bounds that the joiner keeps too."""
+    if event.type != "dwell":
+        return 0.0
+    return float(np.clip(np.nan_to_num(event.value or 0.0), 0, MOST_DWELL_S))

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from online_models.features import FEATURES, SOURCES
 from online_models.maths.accuracy import mrr_at, ndcg_at, rank_of, recall_at
+from online_models.maths.classification import auc, calibration_ratio
+from online_models.tasks import TASKS
 from online_models.training.encoder import EncoderModel
 from online_models.training.exposures import Exposure
 from online_models.training.histories import Histories
 from online_models.training.log import TARGET, TrainingLog
 from online_models.training.networks import CalibratedRanker
-from online_models.training.ranker import scores_of
+from online_models.training.ranker import probabilities_of, scores_of
 
 RECENT_EVENTS: Final = 2_000  # window of the recent-popular baseline
 _FUSED: Final = FEATURES.index("fused_rank")
@@ -38,9 +40,10 @@ def figures(ranks: Ranks) -> dict[str, float]:
     }
 
 
-def encoder_ranks(model: EncoderModel, log: TrainingLog, events: NDArray[np.int64]) -> Ranks:
+def encoder_ranks(
+    model: EncoderModel, log: TrainingLog, histories: Histories, events: NDArray[np.int64]
+) -> Ranks:
     """Return the ranks by the encoder alone, over the full catalogue."""
-    histories = Histories(log)
     batch = histories.before(events)
     vectors = model.item_vectors()
     users = model.encode(vectors, batch)
@@ -52,13 +55,14 @@ def encoder_ranks(model: EncoderModel, log: TrainingLog, events: NDArray[np.int6
     return ranks
 
 
-def counter_ranks(log: TrainingLog, events: NDArray[np.int64]) -> dict[str, Ranks]:
+def counter_ranks(
+    log: TrainingLog, histories: Histories, events: NDArray[np.int64]
+) -> dict[str, Ranks]:
     """Return the ranks by counters: recent popularity, and transitions from the last item.
 
     Popularity is that of the last `RECENT_EVENTS` visits; it also orders what the transitions
     leave open.
     """
-    histories = Histories(log)
     batch = histories.before(events)
     wanted = {event: number for number, event in enumerate(events.tolist())}
     popular = np.empty(len(events), np.int64)
@@ -111,11 +115,43 @@ def ranker_ranks(ranker: CalibratedRanker, exposures: Sequence[Exposure]) -> dic
     return {"fusion": ranks[0], "ranker": ranks[1]}
 
 
-def calibration(ranker: CalibratedRanker, exposures: Sequence[Exposure]) -> float:
-    """Return predicted over true hits; 1 is right, 0 when nothing was there to be hit."""
-    hits = sum(each.target >= 0 for each in exposures)
-    predicted = sum(float(scores_of(ranker, each).sum()) for each in exposures)
-    return round(predicted / hits, 3) if hits else 0.0
+def task_figures(
+    ranker: CalibratedRanker, exposures: Sequence[Exposure]
+) -> dict[str, dict[str, float]]:
+    """Return how well each task is foreseen of the candidates, of tasks that came true at all.
+
+    Returns:
+        By task: how often it came true, the AUC over all candidates, and predicted over true; of
+        what follows a click also the AUC among the targets, which does not rest on foreseeing the
+        click.
+    """
+    if not exposures:
+        return {}
+    foreseen = np.concatenate([probabilities_of(ranker, each) for each in exposures])  # (n, T)
+    labels = np.concatenate([_labels(each) for each in exposures])  # (n, T)
+    clicked = labels[:, 0]
+    found = {}
+    for task, name in enumerate(TASKS):
+        came, predicted = labels[:, task], foreseen[:, task]
+        if not came.any():
+            continue
+        found[name] = {
+            "true": int(came.sum()),
+            "auc": round(auc(predicted, came), 4),
+            "predicted_over_true": round(calibration_ratio(predicted, came), 3),
+        }
+        if task:
+            given = np.round(predicted[clicked] / foreseen[clicked, 0], 6)  # rounding orders none
+            found[name]["auc_given_click"] = round(auc(given, came[clicked]), 4)
+    return found
+
+
+def _labels(exposure: Exposure) -> NDArray[np.bool_]:
+    """Return (n, T) bool: those of the target, and nothing came of the other candidates."""
+    labels = np.zeros((len(exposure.features), len(TASKS)), np.bool_)
+    if exposure.target >= 0:
+        labels[exposure.target] = exposure.labels
+    return labels
 
 
 def remarks(test: dict[str, dict[str, float]]) -> list[str]:

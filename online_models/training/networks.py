@@ -14,6 +14,8 @@ from freshet.core.events.schema import EVENT_TYPES
 from freshet.core.state.records import EMBEDDING_DIM, HISTORY_LENGTH
 from online_models.content import CONTENT_DIM
 from online_models.features import FEATURES
+from online_models.tasks import TASKS
+from online_models.training.calibration import Calibration
 
 _HEADS = 2
 _BLOCKS = 2
@@ -198,8 +200,10 @@ class HistoryEncoder(nn.Module):
 class Ranker(nn.Module):
     """Starts as the fused rank of the sources and learns what to add to it.
 
-    One cross layer (Wang et al. 2021, "DCN V2", equation 1) before a small perceptron, whose last
-    layer starts at zero: an untrained ranker orders as the fusion does.
+    One cross layer (Wang et al. 2021, "DCN V2", equation 1) before a small perceptron is what the
+    tasks share; each has a head of its own, which starts at zero: an untrained ranker orders as the
+    fusion does, and says of what follows a click that it is as usual. Clicks shape what is shared,
+    so the heads of what follows also see the crossed features themselves.
     """
 
     def __init__(self, mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> None:
@@ -226,28 +230,51 @@ class Ranker(nn.Module):
         self.last = nn.Linear(32, 1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
+        self.given_click = nn.Parameter(torch.zeros(len(TASKS) - 1, n + 32))
         self.fusion_weight = nn.Parameter(torch.tensor(1.0))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the score of each candidate, (..., F) to (...,)."""
+        """Return the scores of each candidate, (..., F) to (..., T).
+
+        That of a click stands first; the others are of what follows, given a click.
+        """
         x = ((features - self.mean) * self.scale).clamp(-5, 5)
-        crossed = x * self.cross(x) + x
-        learned = self.last(self.layers(crossed)).squeeze(-1)
-        return learned + self.fusion_weight.abs() * features[..., self.fused]
+        crossed = x * self.cross(x) + x  # (..., F)
+        shared = self.layers(crossed)  # (..., 32)
+        fused = self.fusion_weight.abs() * features[..., self.fused]
+        click = self.last(shared) + fused[..., None]
+        seen = torch.cat([crossed, shared], dim=-1)  # (..., F + 32)
+        return torch.cat([click, functional.linear(seen, self.given_click)], dim=-1)
+
+    def of_clicks(self) -> list[nn.Parameter]:
+        """Return what clicks are foreseen with: all but the heads of what follows them."""
+        return [each for each in self.parameters() if each is not self.given_click]
 
 
 class CalibratedRanker(nn.Module):
-    """The ranker, its scores brought to probabilities (Platt 1999); this is what is exported."""
+    """The ranker, its scores brought to probabilities; this is what is exported."""
 
-    def __init__(self, ranker: Ranker, slope: float, intercept: float) -> None:
+    def __init__(self, ranker: Ranker, calibration: Calibration) -> None:
         super().__init__()
         self.ranker = ranker
-        self.slope = slope
-        self.intercept = intercept
+        self.register_buffer("slopes", calibration.slopes)
+        self.register_buffer("intercepts", calibration.intercepts)
+
+    @property
+    def calibration(self) -> Calibration:
+        """The lines that bring its scores to log-odds."""
+        return Calibration(self.slopes, self.intercepts)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return (n,) probabilities of (n, F) features."""
-        return torch.sigmoid(self.slope * self.ranker(features) + self.intercept)
+        """Return the (n, T) probabilities of the tasks of (n, F) features."""
+        return marginal(self.calibration(self.ranker(features)))
+
+
+def marginal(log_odds: Tensor) -> Tensor:
+    """Return (n, T) probabilities of (n, T) log-odds, all but the first of them given a click."""
+    given = torch.sigmoid(log_odds)
+    click = given[:, :1]
+    return torch.cat([click, click * given[:, 1:]], dim=1)
 
 
 def _gap_features(gaps_s: Tensor) -> Tensor:

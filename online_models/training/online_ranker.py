@@ -4,6 +4,8 @@ It learns with the position of the slot beside its score, so that the score need
 the position does. Serving knows no position: there the score alone is calibrated anew, on the
 newest answers (Platt 1999), so that what is served is as large as what is clicked (after Guo et al.
 2019, "PAL", whose position tower is also dropped for serving).
+
+What follows a click is learned from clicked slots alone, once enough of it has come and not come.
 """
 
 from __future__ import annotations
@@ -17,11 +19,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from online_models.tasks import TASKS
+from online_models.training.calibration import LEAST_LABELS, Calibration, base_rates, calibrate
 from online_models.training.examined import MOST_POSITIONS, Floats, Rows
-from online_models.training.networks import CalibratedRanker, Ranker
+from online_models.training.networks import CalibratedRanker, Ranker, marginal
+from online_models.training.ranker import loss_given_click
 
 _LEARNING_RATE: Final = 5e-4
-_LINE_LEARNING_RATE: Final = 5e-3
+_LINE_LEARNING_RATE: Final = 5e-3  # also of the heads of what follows a click
 _WEIGHT_DECAY: Final = 1e-3
 _KEPT: Final = 0.99  # of the average at a step
 _MOST_NORM: Final = 1.0  # of the gradient
@@ -34,16 +39,26 @@ _MOST_SLOPE: Final = 3.0
 class OnlineRanker(nn.Module):
     """A ranker, and what the position adds while it learns."""
 
-    def __init__(self, ranker: Ranker, slope: float = 1.0, intercept: float = 0.0) -> None:
+    def __init__(self, ranker: Ranker, calibration: Calibration) -> None:
         super().__init__()
         self.ranker = ranker
         self.position = nn.Embedding(MOST_POSITIONS, 1)
         nn.init.zeros_(self.position.weight)
-        self.line = nn.Parameter(torch.tensor([float(np.log(slope)), intercept]))
+        # A slope is learned as its logarithm, so that it keeps the order.
+        self.lines = nn.Parameter(torch.stack([calibration.slopes.log(), calibration.intercepts]))
+
+    @property
+    def calibration(self) -> Calibration:
+        """The lines that bring its scores to log-odds."""
+        return Calibration(self.lines[0].exp(), self.lines[1])
 
     def forward(self, features: Tensor, positions: Tensor) -> Tensor:
-        """Return (n,) log-odds of a click, of (n, F) features at (n,) positions."""
-        return _line(self.line, self.ranker(features)) + self.position(positions).squeeze(-1)
+        """Return (n, T) log-odds, of (n, F) features at (n,) positions.
+
+        Where a slot stands is of no account for what follows its click.
+        """
+        log_odds = self.calibration(self.ranker(features))
+        return log_odds + functional.pad(self.position(positions), (0, len(TASKS) - 1))
 
 
 class Learner:
@@ -62,19 +77,22 @@ class Learner:
         self._network = network
         self._seed = seed
         self._usual: float | None = None
+        self._came = torch.zeros(2, len(TASKS))  # of clicked slots, how many labels false and true
         self._served = AveragedModel(network.ranker, multi_avg_fn=get_ema_multi_avg_fn(_KEPT))
         self._served.eval()
-        self._line = network.line.detach().clone()
+        self._calibration = _frozen(network.calibration)
         self._optimiser = torch.optim.AdamW(
             [
-                {"params": list(network.ranker.parameters()), "weight_decay": _WEIGHT_DECAY},
+                {"params": network.ranker.of_clicks()},
+                {"params": [network.ranker.given_click], "lr": _LINE_LEARNING_RATE},
                 {
-                    "params": [network.position.weight, network.line],
+                    "params": [network.position.weight, network.lines],
                     "lr": _LINE_LEARNING_RATE,
                     "weight_decay": 0.0,
                 },
             ],
             lr=_LEARNING_RATE,
+            weight_decay=_WEIGHT_DECAY,
         )
 
     def learn(self, new: Rows, replayed: Rows) -> float | None:
@@ -84,9 +102,10 @@ class Learner:
         self._network.train()
         features = torch.from_numpy(np.concatenate([new.features, replayed.features]))
         positions = torch.from_numpy(np.concatenate([new.positions, replayed.positions]))
-        clicked = torch.from_numpy(np.concatenate([new.clicked, replayed.clicked])).float()
+        labels = torch.from_numpy(np.concatenate([new.labels, replayed.labels]))
         log_odds = self._network(features, positions)
-        loss = functional.binary_cross_entropy_with_logits(log_odds, clicked)
+        loss = functional.binary_cross_entropy_with_logits(log_odds[:, 0], labels[:, 0].float())
+        loss = loss + loss_given_click(log_odds, labels, self._learnable())
         reached = float(loss.item())
         if self._is_absurd(reached):
             return None
@@ -95,34 +114,35 @@ class Learner:
         nn.utils.clip_grad_norm_(self._network.parameters(), _MOST_NORM)
         self._optimiser.step()
         self._served.update_parameters(self._network.ranker)
+        came = torch.from_numpy(new.labels[new.clicked])
+        self._came += torch.stack([(~came).sum(dim=0), came.sum(dim=0)])
         return reached
 
     @torch.no_grad()
     def calibrate(self, newest: Rows) -> None:
         """Fit what would be served to the newest slots."""
         scores = self._served(torch.from_numpy(newest.features))
-        slope, intercept = platt(scores, torch.from_numpy(newest.clicked))
-        self._line = torch.tensor([float(np.log(slope)), intercept])
+        otherwise = _frozen(self._network.calibration)
+        self._calibration = calibrate(scores, torch.from_numpy(newest.labels), otherwise)
 
     @torch.no_grad()
     def predict(self, features: Floats) -> Floats:
-        """Return (n,) probabilities as they would be served, of (n, F) features."""
+        """Return (n, T) probabilities as they would be served, of (n, F) features."""
         scores = self._served(torch.from_numpy(features))
-        found: Floats = torch.sigmoid(_line(self._line, scores)).numpy()
+        found: Floats = marginal(self._calibration(scores)).numpy()
         return found
 
     def candidate(self) -> CalibratedRanker:
         """Return a copy of what would be served."""
-        log_slope, intercept = self._line.tolist()
-        ranker = copy.deepcopy(self._served.module)
-        return CalibratedRanker(ranker, float(np.exp(log_slope)), intercept)
+        return CalibratedRanker(copy.deepcopy(self._served.module), self._calibration)
 
     def state(self) -> dict[str, Any]:
         """Return all that it needs to go on, for `restore`."""
         return {
             "network": self._network.state_dict(),
             "served": self._served.state_dict(),
-            "line": self._line,
+            "calibration": list(self._calibration),
+            "came": self._came,
             "optimiser": self._optimiser.state_dict(),
             "steps": self.steps,
             "usual": self._usual,
@@ -133,7 +153,12 @@ class Learner:
         self._network.load_state_dict(state["network"])
         self._served.load_state_dict(state["served"])
         self._optimiser.load_state_dict(state["optimiser"])
-        self._line, self.steps, self._usual = state["line"], state["steps"], state["usual"]
+        self._calibration, self._came = Calibration(*state["calibration"]), state["came"]
+        self.steps, self._usual = state["steps"], state["usual"]
+
+    def _learnable(self) -> list[bool]:
+        enough: list[bool] = (self._came >= LEAST_LABELS).all(dim=0).tolist()
+        return enough
 
     def _is_absurd(self, loss: float) -> bool:
         """Return whether a loss is far beyond the usual one, which follows it in any case."""
@@ -161,44 +186,16 @@ def new_learner(start: CalibratedRanker | None, first: Rows, *, seed: int) -> Le
     ranker.eval()
     with torch.no_grad():
         scores = ranker(torch.from_numpy(first.features))
-    slope, intercept = platt(scores, torch.from_numpy(first.clicked))
+    labels = torch.from_numpy(first.labels)
+    otherwise = start.calibration if start is not None else base_rates(labels)
+    slopes, intercepts = calibrate(scores, labels, otherwise)
     # A score that says nothing yet has next to no slope, with which it would never learn.
-    usable = float(np.clip(slope, 1 / _MOST_SLOPE, _MOST_SLOPE))
-    learner = Learner(OnlineRanker(ranker, usable, intercept), seed=seed)
+    usable = Calibration(slopes.clamp(1 / _MOST_SLOPE, _MOST_SLOPE), intercepts)
+    learner = Learner(OnlineRanker(ranker, usable), seed=seed)
     learner.calibrate(first)
     return learner
 
 
-@torch.enable_grad()
-def platt(scores: Tensor, clicked: Tensor) -> tuple[float, float]:
-    """Return slope and intercept that make a score the log-odds of a click (Platt 1999).
-
-    A little is added for the slope 1, so that few clicks do not make an extreme one.
-
-    Args:
-        scores: (n,).
-        clicked: (n,) bool.
-    """
-    n, clicks = len(clicked), int(clicked.sum())
-    log_odds = float(np.log((clicks + 0.5) / (n - clicks + 0.5)))
-    line = torch.tensor([0.0, log_odds], requires_grad=True)
-    optimiser = torch.optim.LBFGS([line], max_iter=50, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        logits = _line(line, scores)
-        loss = functional.binary_cross_entropy_with_logits(logits, clicked.float())
-        loss = loss + line[0].square() / max(n, 1)
-        loss.backward()
-        return loss
-
-    optimiser.step(closure)
-    log_slope, intercept = line.tolist()
-    if not np.isfinite([log_slope, intercept]).all():
-        return 1.0, log_odds
-    return float(np.exp(log_slope)), intercept
-
-
-def _line(line: Tensor, scores: Tensor) -> Tensor:
-    """Return slope x score + intercept; the slope comes as its logarithm: it keeps the order."""
-    return line[0].exp() * scores + line[1]
+def _frozen(calibration: Calibration) -> Calibration:
+    """Return a copy that learns no more."""
+    return Calibration(*(each.detach().clone() for each in calibration))

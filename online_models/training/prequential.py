@@ -6,6 +6,7 @@ made; nothing is recomputed with what became known later.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,8 @@ import torch
 
 from online_models.artifacts.bundle import Bundle
 from online_models.training.budget import Budget
+from online_models.training.challenger import TreeRanker
+from online_models.training.challenger_choice import challenged
 from online_models.training.encoder import EncoderModel, fit_encoder
 from online_models.training.exposures import Exposure
 from online_models.training.histories import Histories
@@ -31,6 +34,8 @@ _CHOOSING_EVENTS: Final = 500
 _FIRST_EPOCHS, _LATER_EPOCHS = 30, 4
 _RANKER_EPOCHS: Final = 30
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingTimes:
@@ -40,12 +45,14 @@ class TrainingTimes:
         first_s: of the encoder, from nothing.
         later_s: of the encoder, from where it was.
         ranker_s: of the ranker, each time from nothing.
+        challenger_s: of the trees that challenge it; 0 = nobody does.
         threads: that torch computes with.
     """
 
     first_s: float = 120.0
     later_s: float = 60.0
     ranker_s: float = 60.0
+    challenger_s: float = 0.0
     threads: int = 2
 
 
@@ -60,16 +67,16 @@ class PrequentialTrainer:
 
     def __init__(self, log: TrainingLog, times: TrainingTimes, seed: int) -> None:
         torch.set_num_threads(times.threads)
-        torch.manual_seed(seed)
         self._log = log
         self._times = times
+        self._seed = seed
         self._rng = np.random.default_rng(seed)
         torch.manual_seed(seed)
         self._histories = Histories(log)
         self._encoder = EncoderModel.fresh(log)
         self._exposures: list[Exposure] = []
         self.encoder_trainings = 0
-        self.ranker: CalibratedRanker | None = None
+        self.ranker: CalibratedRanker | TreeRanker | None = None
 
     def see(self, exposure: Exposure) -> None:
         """Keep an exposure to learn from."""
@@ -92,16 +99,29 @@ class PrequentialTrainer:
         )
         self.encoder_trainings += 1
 
-    def train_ranker(self) -> None:
-        """Train the ranker on what was exposed so far."""
-        cut = int(len(self._exposures) * (1 - _CHOOSING_SHARE))
-        self.ranker = fit_ranker(
-            self._exposures[:cut],
-            self._exposures[cut:],
+    def train_ranker(self, end: int) -> None:
+        """Train the ranker on what was exposed, and what came of it, before `end`."""
+        known = [each.known_before(end) for each in self._exposures if each.event < end]
+        cut = int(len(known) * (1 - _CHOOSING_SHARE))
+        network = fit_ranker(
+            known[:cut],
+            known[cut:],
             epochs=_RANKER_EPOCHS,
             budget=Budget.of(self._times.ranker_s),
             rng=self._rng,
         )
+        self.ranker = network
+        if self._times.challenger_s:
+            choice = challenged(
+                network,
+                known[:cut],
+                known[cut:],
+                log=self._log,
+                budget=Budget.of(self._times.challenger_s),
+                rng=np.random.default_rng([self._seed, end]),  # the network's own draws stay
+            )
+            log.info("before event %d: %s", end, choice.remark)
+            self.ranker = choice.ranker
 
     def bundle(self, end: int) -> Bundle:
         """Return the models as they are, over the items that exist at an event."""

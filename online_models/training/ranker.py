@@ -1,4 +1,8 @@
-"""Training of the ranker: listwise on exposures, against the fusion it starts from."""
+"""Training of the ranker: listwise on exposures, against the fusion it starts from.
+
+What follows a click is learned beside it, from the targets alone, with a small weight: the order of
+the candidates is that of clicks, and what they share must not pay for the rest.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from online_models.features import FEATURES
+from online_models.tasks import TASKS
 from online_models.training.budget import Budget
+from online_models.training.calibration import (
+    Calibration,
+    base_rates,
+    calibrate,
+    is_learnable,
+)
 from online_models.training.exposures import Exposure
 from online_models.training.networks import CalibratedRanker, Ranker
 
@@ -23,8 +34,10 @@ LISTED: Final = 100
 
 _BATCH: Final = 64
 _LEARNING_RATE: Final = 1e-3
+_HEAD_LEARNING_RATE: Final = 1e-2  # of what follows a click: it learns from one row of a list
 _WEIGHT_DECAY: Final = 1e-3
 _PATIENCE: Final = 5  # epochs without progress before training ends
+_WEIGHT_GIVEN_CLICK: Final = 0.1  # of the loss of each further task beside that of the click
 
 Floats = NDArray[np.float32]
 
@@ -40,8 +53,9 @@ def fit_ranker(
 ) -> CalibratedRanker:
     """Return a ranker whose scores are probabilities.
 
-    The epoch that foresees the validation best is kept, and the untrained ranker, which is the
-    fusion of the sources, is one of the contestants.
+    The epoch that foresees the clicks of the validation best is kept, and the untrained ranker,
+    which is the fusion of the sources, is one of the contestants. A task that came true too seldom
+    to learn or to calibrate it, or nearly always, stays at its base rate.
 
     Args:
         exposures: to learn from; those whose target no source found teach nothing.
@@ -51,26 +65,32 @@ def fit_ranker(
         rng: draws the lists.
         report: told the share that is done.
     """
-    lists = _lists(exposures, rng)
+    learned = [each for each in exposures if each.target >= 0 and len(each.features) > 1]
     found = [each for each in validation if each.target >= 0]
-    if not len(lists) or not found:
-        unscaled = Ranker(np.zeros(len(FEATURES), np.float32), np.zeros(len(FEATURES), np.float32))
-        return CalibratedRanker(unscaled, 1.0, -float(np.log(LISTED)))
-    flat = lists.reshape(-1, lists.shape[2])
+    if not learned or not found:
+        return untrained_ranker()
+    lists = _Lists.of(learned, rng)
+    flat = lists.features.reshape(-1, len(FEATURES))
     ranker = Ranker(flat.mean(axis=0), flat.std(axis=0))
     held_out = _HeldOut.of(found)
+    learnable = [
+        is_learnable(early) and is_learnable(late)
+        for early, late in zip(lists.labels.T, held_out.came.T, strict=True)
+    ]
     optimiser = torch.optim.AdamW(
-        ranker.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY
+        [
+            {"params": ranker.of_clicks()},
+            {"params": [ranker.given_click], "lr": _HEAD_LEARNING_RATE},
+        ],
+        lr=_LEARNING_RATE,
+        weight_decay=_WEIGHT_DECAY,
     )
     best, best_state, since = held_out.loss(ranker), copy.deepcopy(ranker.state_dict()), 0
     for epoch in range(epochs):
         ranker.train()
-        order = rng.permutation(len(lists))
+        order = rng.permutation(len(lists.features))
         for start in range(0, len(order), _BATCH):
-            batch = torch.from_numpy(lists[order[start : start + _BATCH]])
-            loss = functional.cross_entropy(
-                ranker(batch), torch.zeros(len(batch), dtype=torch.long)
-            )
+            loss = lists.loss(ranker, order[start : start + _BATCH], learnable)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -83,15 +103,79 @@ def fit_ranker(
             break
     ranker.load_state_dict(best_state)
     report(1.0)
-    return CalibratedRanker(ranker, *_calibrate(ranker, held_out))
+    ranker.eval()
+    with torch.no_grad():
+        scores = ranker(held_out.features)
+    return CalibratedRanker(ranker, calibrate(scores, held_out.labels(), lists.usual))
+
+
+def untrained_ranker() -> CalibratedRanker:
+    """Return the ranker that orders as the fusion of the sources does."""
+    nothing, intercepts = np.zeros(len(FEATURES), np.float32), torch.zeros(len(TASKS))
+    intercepts[0] = -np.log(LISTED)
+    return CalibratedRanker(
+        Ranker(nothing, nothing), Calibration(torch.ones(len(TASKS)), intercepts)
+    )
+
+
+def loss_given_click(log_odds: Tensor, labels: Tensor, learnable: Sequence[bool]) -> Tensor:
+    """Return the weighted loss of the tasks that follow a click, over what was clicked.
+
+    Args:
+        log_odds: (n, T).
+        labels: (n, T) bool, the click first.
+        learnable: (T,) the others have no loss.
+    """
+    clicked = labels[:, 0]
+    losses = [
+        functional.binary_cross_entropy_with_logits(
+            log_odds[clicked, task], labels[clicked, task].float()
+        )
+        for task in range(1, len(TASKS))
+        if learnable[task] and clicked.any()
+    ]
+    return _WEIGHT_GIVEN_CLICK * torch.stack([torch.zeros(()), *losses]).sum()
 
 
 @torch.no_grad()
-def scores_of(ranker: torch.nn.Module, exposure: Exposure) -> Floats:
-    """Return the (n,) scores of an exposure's candidates."""
+def probabilities_of(ranker: torch.nn.Module, exposure: Exposure) -> Floats:
+    """Return the (n, T) probabilities of an exposure's candidates."""
     ranker.eval()
-    scores: Floats = ranker(torch.from_numpy(exposure.features.astype(np.float32))).numpy()
+    found: Floats = ranker(torch.from_numpy(exposure.features.astype(np.float32))).numpy()
+    return found
+
+
+def scores_of(ranker: torch.nn.Module, exposure: Exposure) -> Floats:
+    """Return the (n,) scores of an exposure's candidates: how likely a click is."""
+    scores: Floats = probabilities_of(ranker, exposure)[:, 0]
     return scores
+
+
+@dataclass(frozen=True, slots=True)
+class _Lists:
+    """m lists to learn from: the right candidate first, then others of the same exposure."""
+
+    features: Floats  # (m, LISTED, F)
+    labels: Tensor  # (m, T) bool, of the right candidates
+    usual: Calibration  # their base rates
+
+    @classmethod
+    def of(cls, exposures: Sequence[Exposure], rng: np.random.Generator) -> _Lists:
+        features = np.empty((len(exposures), LISTED, len(FEATURES)), np.float32)
+        for row, exposure in enumerate(exposures):
+            others = np.delete(np.arange(len(exposure.features)), exposure.target)
+            drawn = rng.choice(others, LISTED - 1, replace=len(others) < LISTED - 1)
+            features[row] = exposure.features[np.r_[exposure.target, drawn]]
+        labels = torch.tensor([each.labels for each in exposures])
+        return cls(features, labels, base_rates(labels))
+
+    def loss(self, ranker: Ranker, rows: NDArray[np.int64], learnable: Sequence[bool]) -> Tensor:
+        """Return the loss of b lists: which was clicked, and what followed that click."""
+        scores = ranker(torch.from_numpy(self.features[rows]))  # (b, LISTED, T)
+        right = torch.zeros(len(rows), dtype=torch.long)
+        given = scores[:, 0] + self.usual.intercepts  # (b, T), of the right ones
+        given_click = loss_given_click(given, self.labels[rows], learnable)
+        return functional.cross_entropy(scores[..., 0], right) + given_click
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +185,7 @@ class _HeldOut:
     features: Tensor  # (rows, F)
     starts: NDArray[np.int64]  # (n,) first row of each exposure
     right: NDArray[np.int64]  # (n,) row of each target
+    came: Tensor  # (n, T) bool, the labels of each target
 
     @classmethod
     def of(cls, exposures: Sequence[Exposure]) -> _HeldOut:
@@ -108,47 +193,19 @@ class _HeldOut:
         starts = np.cumsum([0, *lengths[:-1]])
         rows = np.concatenate([each.features for each in exposures]).astype(np.float32)
         features = torch.from_numpy(rows)
-        return cls(features, starts, starts + [each.target for each in exposures])
+        came = torch.tensor([each.labels for each in exposures])
+        return cls(features, starts, starts + [each.target for each in exposures], came)
+
+    def labels(self) -> Tensor:
+        """Return (rows, T) bool: those of the targets, and nothing came of the others."""
+        labels = torch.zeros(len(self.features), len(TASKS), dtype=torch.bool)
+        labels[torch.from_numpy(self.right)] = self.came
+        return labels
 
     @torch.no_grad()
     def loss(self, ranker: Ranker) -> float:
         """Return the mean listwise loss."""
         ranker.eval()
-        scores = ranker(self.features).double().numpy()
+        scores = ranker(self.features)[:, 0].double().numpy()
         totals = np.logaddexp.reduceat(scores, self.starts)
         return float((totals - scores[self.right]).mean())
-
-
-def _lists(exposures: Sequence[Exposure], rng: np.random.Generator) -> Floats:
-    """Return (m, LISTED, F): the right candidate first, then others of the same exposure."""
-    found = [each for each in exposures if each.target >= 0 and len(each.features) > 1]
-    lists = np.empty((len(found), LISTED, len(FEATURES)), np.float32)
-    for row, exposure in enumerate(found):
-        others = np.delete(np.arange(len(exposure.features)), exposure.target)
-        drawn = rng.choice(others, LISTED - 1, replace=len(others) < LISTED - 1)
-        lists[row] = exposure.features[np.r_[exposure.target, drawn]]
-    return lists
-
-
-def _calibrate(ranker: Ranker, held_out: _HeldOut) -> tuple[float, float]:
-    """Return slope and intercept that make a score the log-odds of being right (Platt 1999)."""
-    ranker.eval()
-    with torch.no_grad():
-        scores = ranker(held_out.features)
-    right = torch.zeros(len(scores))
-    right[torch.from_numpy(held_out.right)] = 1
-    log_odds = float(np.log(len(held_out.right) / max(len(scores) - len(held_out.right), 1)))
-    log_slope = torch.zeros((), requires_grad=True)  # a logarithm, so that the order is kept
-    intercept = torch.tensor(log_odds, requires_grad=True)
-    optimiser = torch.optim.LBFGS([log_slope, intercept], max_iter=50)
-
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        logits = log_slope.exp() * scores + intercept
-        loss = functional.binary_cross_entropy_with_logits(logits, right)
-        loss.backward()
-        return loss
-
-    optimiser.step(closure)
-    fitted = log_slope.exp().item(), intercept.item()
-    return fitted if np.isfinite(fitted).all() else (1.0, log_odds)

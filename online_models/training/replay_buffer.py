@@ -111,7 +111,7 @@ def packed(answers: Sequence[Examined]) -> Arrays:
     return {
         "features": rows.features.astype(np.float16),
         "positions": rows.positions.astype(np.int16),
-        "clicked": rows.clicked,
+        "labels": rows.labels,
         "lengths": np.array([len(answer) for answer in answers], np.int64),
         "ts_ms": np.array([answer.ts_ms for answer in answers], np.int64),
     }
@@ -126,7 +126,7 @@ def unpacked(arrays: Arrays) -> list[Examined]:
             ts_ms,
             arrays["features"][start:end],
             arrays["positions"][start:end].astype(np.int64),
-            arrays["clicked"][start:end],
+            arrays["labels"][start:end],
         )
         for ts_ms, start, end in zip(
             arrays["ts_ms"].tolist(), starts.tolist(), ends.tolist(), strict=True

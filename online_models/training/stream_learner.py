@@ -7,7 +7,7 @@ where that state was, learns no example twice, and comes to the same weights.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -16,14 +16,19 @@ import torch
 from numpy.typing import NDArray
 
 from freshet.core.events.example_log import LoggedExample
-from online_models.features import FEATURE_SCHEMA, FEATURES
+from online_models.features import FEATURE_SCHEMA
+from online_models.tasks import TASKS
 from online_models.training.examined import Examined, Floats, Rows, examined_slots
-from online_models.training.networks import CalibratedRanker, Ranker
+from online_models.training.networks import CalibratedRanker
 from online_models.training.online_ranker import Learner, OnlineRanker, new_learner
+from online_models.training.ranker import untrained_ranker
 from online_models.training.replay_buffer import ReplayBuffer, packed, unpacked
 
 COUNTS: Final = ("learned", "unusable", "repeated", "skipped")
 CALIBRATION_STEPS: Final = 20  # mini-batches between two calibrations
+SCHEMA: Final = [FEATURE_SCHEMA, *TASKS]
+"""What is learned from, and what is learned; a state of another schema is not gone on with."""
+
 _BEFORE_ALL: Final = (-1, -1)
 
 Start = Callable[[], CalibratedRanker | None]
@@ -57,7 +62,16 @@ class _Waiting(NamedTuple):
     partition: int
     next_offset: int
     name: tuple[int, int]
+    given_by: str
     answer: Examined | None
+
+
+class _Judged(NamedTuple):
+    """An answer, the version that gave it, and what was foreseen of it, (n, T)."""
+
+    answer: Examined
+    given_by: str
+    foreseen: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +81,7 @@ class Foreseen:
     Attributes:
         answers: how many.
         rows: their n slots.
-        probabilities: (n,) float32.
+        probabilities: (n, T) float32.
     """
 
     answers: int
@@ -98,7 +112,7 @@ class StreamLearner:
         self._usable = 0
         self._learner: Learner | None = None
         self._buffer = ReplayBuffer(options.buffer)
-        self._window: deque[tuple[Examined, Floats]] = deque(maxlen=options.window)
+        self._window: deque[_Judged] = deque(maxlen=options.window)
 
     # --- learning ---
 
@@ -113,7 +127,8 @@ class StreamLearner:
             self.counts["unusable"] += 1
         name = self._taken[partition] = max(example.name, last)
         self._usable += answer is not None
-        self._waiting.append(_Waiting(partition, offset + 1, name, answer))
+        waiting = _Waiting(partition, offset + 1, name, example.model_version, answer)
+        self._waiting.append(waiting)
         if not self._usable:
             self._passed()
         elif self._usable >= (self._options.batch if self._learner else self._options.first):
@@ -125,19 +140,21 @@ class StreamLearner:
         self._window.clear()
 
     def _learn_waiting(self) -> None:
-        answers = [each.answer for each in self._waiting if each.answer is not None]
+        usable = [(each.answer, each.given_by) for each in self._waiting if each.answer is not None]
         if self._learner is None:
-            first = Rows.of(answers)
+            first = Rows.of([answer for answer, _ in usable])
             self._learner = new_learner(self._start(), first, seed=self._options.seed)
-        for start in range(0, len(answers), self._options.batch):
-            self._learn(self._learner, answers[start : start + self._options.batch])
+        for start in range(0, len(usable), self._options.batch):
+            self._learn(self._learner, usable[start : start + self._options.batch])
         self._passed()
 
-    def _learn(self, learner: Learner, answers: Sequence[Examined]) -> None:
-        """Foresee some answers, learn them, and remember them."""
+    def _learn(self, learner: Learner, some: Sequence[tuple[Examined, str]]) -> None:
+        """Foresee some answers, learn them, and remember them and who gave them."""
+        answers = [answer for answer, _ in some]
         new = Rows.of(answers)
         foreseen = _split(learner.predict(new.features), answers)
-        self._window.extend(zip(answers, foreseen, strict=True))
+        judged = zip(some, foreseen, strict=True)
+        self._window.extend(_Judged(*each, probabilities) for each, probabilities in judged)
         # Of the step alone, so that nothing of the generator need be kept.
         rng = np.random.default_rng([self._options.seed, learner.steps])
         if learner.learn(new, Rows.of(self._buffer.draw(len(answers), rng))) is None:
@@ -147,7 +164,7 @@ class StreamLearner:
         self.counts["learned"] += len(answers)
         if learner.steps % CALIBRATION_STEPS == 0:
             newest = list(self._window)[-self._options.calibrated :]
-            learner.calibrate(Rows.of([answer for answer, _ in newest]))
+            learner.calibrate(Rows.of([each.answer for each in newest]))
 
     def _passed(self) -> None:
         """Move the positions behind what waited."""
@@ -164,24 +181,26 @@ class StreamLearner:
         """A copy of the ranker as it stands; None before the first mini-batch."""
         return self._learner.candidate() if self._learner else None
 
-    def foreseen(self) -> Foreseen:
-        """Return what was foreseen of the newest answers."""
-        rows = Rows.of([answer for answer, _ in self._window])
-        return Foreseen(len(self._window), rows, _joined([each for _, each in self._window]))
+    def foreseen(self, given_by: Container[str]) -> Foreseen:
+        """Return what was foreseen of those of the newest answers that these versions gave."""
+        judged = [each for each in self._window if each.given_by in given_by]
+        rows = Rows.of([each.answer for each in judged])
+        return Foreseen(len(judged), rows, _joined([each.foreseen for each in judged]))
 
     # --- what is kept ---
 
     def state(self) -> dict[str, Any]:
         """Return all that it needs to go on; examples that wait are to be read again."""
         return {
-            "feature_schema": FEATURE_SCHEMA,
+            "schema": SCHEMA,
             "positions": dict(self.positions),
             "names": {each: list(name) for each, name in self._names.items()},
             "counts": {name: self.counts[name] for name in COUNTS},
             "learner": self._learner.state() if self._learner else None,
             "buffer": _tensors(self._buffer.state()),
-            "window": _tensors(packed([answer for answer, _ in self._window])),
-            "foreseen": torch.from_numpy(_joined([each for _, each in self._window])),
+            "window": _tensors(packed([each.answer for each in self._window])),
+            "given_by": [each.given_by for each in self._window],
+            "foreseen": torch.from_numpy(_joined([each.foreseen for each in self._window])),
         }
 
     def restore(self, state: dict[str, Any], *, ranker: bool) -> None:
@@ -195,27 +214,29 @@ class StreamLearner:
         self._names = {each: (name[0], name[1]) for each, name in state["names"].items()}
         self._taken = dict(self._names)
         self.counts.update({name: state["counts"][name] - self.counts[name] for name in COUNTS})
-        if state["feature_schema"] != FEATURE_SCHEMA:
-            return  # what was learned is of other features; where reading goes on is not
+        if state.get("schema") != SCHEMA:
+            return  # what was learned is of another kind; where reading goes on is not
         self._buffer.restore(_arrays(state["buffer"]))
         if not ranker or state["learner"] is None:
             return
-        blank = np.zeros(len(FEATURES), np.float32)
-        self._learner = Learner(OnlineRanker(Ranker(blank, blank)), seed=self._options.seed)
+        blank = untrained_ranker()
+        network = OnlineRanker(blank.ranker, blank.calibration)
+        self._learner = Learner(network, seed=self._options.seed)
         self._learner.restore(state["learner"])
         answers = unpacked(_arrays(state["window"]))
         foreseen = _split(state["foreseen"].numpy(), answers)
-        self._window.extend(zip(answers, foreseen, strict=True))
+        columns = zip(answers, state["given_by"], foreseen, strict=True)
+        self._window.extend(_Judged(*each) for each in columns)
 
 
-def _split(column: Floats, answers: Sequence[Examined]) -> list[Floats]:
-    """Return the part of a column that belongs to each answer."""
+def _split(rows: Floats, answers: Sequence[Examined]) -> list[Floats]:
+    """Return the rows that belong to each answer."""
     ends = np.cumsum([len(each) for each in answers])
-    return np.split(column, ends[:-1]) if answers else []
+    return np.split(rows, ends[:-1]) if answers else []
 
 
 def _joined(parts: Sequence[Floats]) -> Floats:
-    return np.concatenate([np.empty(0, np.float32), *parts])
+    return np.concatenate([np.empty((0, len(TASKS)), np.float32), *parts])
 
 
 def _tensors(arrays: dict[str, NDArray[Any]]) -> dict[str, torch.Tensor]:

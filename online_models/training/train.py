@@ -2,8 +2,8 @@
 
 The log is cut by time, never at random. The encoder learns from the first part; the ranker from
 exposures in the second, with an encoder that has not seen them, as it will be when it serves; the
-third chooses, the fourth only measures. Then the encoder learns on from the whole log, because the
-newest items are what a recommender is asked for.
+third chooses, also between the network and trees, the fourth only measures. Then the encoder learns
+on from the whole log, because the newest items are what a recommender is asked for.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ from freshet.core.events.schema import Event, Item
 from online_models.artifacts.registry import Registry
 from online_models.artifacts.write import write_bundle
 from online_models.training.budget import Budget
+from online_models.training.challenger import TreeRanker
+from online_models.training.challenger_choice import Choice, challenged
 from online_models.training.encoder import EncoderModel, fit_encoder
 from online_models.training.export import export_encoder, export_item_tower, export_ranker
 from online_models.training.exposures import Exposure, Life
 from online_models.training.histories import Histories, thinned
 from online_models.training.log import TrainingLog, build_log
 from online_models.training.measure import (
-    calibration,
     counter_ranks,
     encoder_ranks,
     figures,
     ranker_ranks,
     remarks,
     source_ranks,
+    task_figures,
 )
 from online_models.training.networks import CalibratedRanker, ContentTower, HistoryEncoder
 from online_models.training.ranker import fit_ranker
@@ -42,6 +44,7 @@ CUTS: Final = (0.75, 0.87, 0.92)
 """Shares of the interactions where the parts end: encoder, ranker, choice; the rest measures."""
 
 _ENCODER_SHARE, _EXPOSURE_SHARE, _RANKER_SHARE, _REFIT_SHARE = 0.35, 0.25, 0.15, 0.15
+_CHALLENGER_SHARE: Final = 0.1
 _EXPORT_S: Final = 10.0  # what export and check take, beside a busy server
 _REFIT_EPOCHS: Final = 2
 _RANKER_EPOCHS: Final = 30
@@ -67,6 +70,7 @@ class TrainOptions:
         requests: most requests that are lived again for the ranker and the figures.
         seed: of every generator.
         threads: that torch computes with.
+        challenger: whether trees challenge the network that ranks.
     """
 
     epochs: int = 10
@@ -74,11 +78,12 @@ class TrainOptions:
     requests: int = 6_000
     seed: int = 7
     threads: int = 2
+    challenger: bool = True
 
     @classmethod
     def quick(cls) -> TrainOptions:
         """Return enough for a first feed: well under a minute."""
-        return cls(epochs=4, max_seconds=30.0, requests=1_500)
+        return cls(epochs=4, max_seconds=30.0, requests=1_500, challenger=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ class Models:
     """What was trained, and what it was found to be worth."""
 
     encoder: EncoderModel
-    ranker: CalibratedRanker
+    ranker: CalibratedRanker | TreeRanker
     metrics: dict[str, Any] = field(default_factory=dict)
 
 
@@ -127,7 +132,7 @@ def train(
             folder,
             items=log.items,
             vectors=models.encoder.item_vectors(),
-            ranker=export_ranker(models.ranker),
+            ranker=_graph(models.ranker),
             encoder=export_encoder(HistoryEncoder(models.encoder.encoder)),
             item_tower=export_item_tower(ContentTower(models.encoder.tower)),
             metrics=models.metrics,
@@ -140,11 +145,16 @@ def train(
     return version
 
 
+def _graph(ranker: CalibratedRanker | TreeRanker) -> bytes:
+    return ranker.graph if isinstance(ranker, TreeRanker) else export_ranker(ranker)
+
+
 def fit(log: TrainingLog, life: Life, options: TrainOptions, report: Report) -> Models:
     """Return models trained and measured on a log."""
     rng = np.random.default_rng(options.seed)
     budget = Budget.of(max(options.max_seconds - _EXPORT_S, options.max_seconds / 2))
     first, second = log.cut(CUTS[0]), log.cut(CUTS[1])
+    histories = Histories(log)
     model = EncoderModel.fresh(log)
     fit_encoder(
         model,
@@ -153,13 +163,12 @@ def fit(log: TrainingLog, life: Life, options: TrainOptions, report: Report) -> 
         epochs=options.epochs,
         budget=budget.share(_ENCODER_SHARE),
         rng=rng,
-        validation=Histories(log).requests(first, second, _CHOOSING_REQUESTS),
+        validation=histories.requests(first, second, _CHOOSING_REQUESTS),
         report=lambda share: report("encoder", share),
     )
-    histories = Histories(log)
     life.use(trial_bundle(log, np.flatnonzero(histories.available(first)), model))
-    parts = _expose(log, life, options, rng, budget.share(_EXPOSURE_SHARE), report)
-    ranker = fit_ranker(
+    parts = _expose(log, histories, life, options, rng, budget.share(_EXPOSURE_SHARE), report)
+    network = fit_ranker(
         parts[0],
         parts[1],
         epochs=_RANKER_EPOCHS,
@@ -167,7 +176,18 @@ def fit(log: TrainingLog, life: Life, options: TrainOptions, report: Report) -> 
         rng=rng,
         report=lambda share: report("ranker", share),
     )
-    metrics = _measure(log, model, ranker, parts)
+    choice = Choice(network, "network")
+    if options.challenger:
+        choice = challenged(
+            network,
+            parts[0],
+            parts[1],
+            log=log,
+            budget=budget.share(_CHALLENGER_SHARE),
+            rng=np.random.default_rng([options.seed, 1]),  # who challenges changes nobody else
+            report=lambda share: report("challenger", share),
+        )
+    metrics = _measure(log, histories, model, choice, parts)
     fit_encoder(
         model,
         log,
@@ -177,11 +197,12 @@ def fit(log: TrainingLog, life: Life, options: TrainOptions, report: Report) -> 
         rng=rng,
         report=lambda share: report("refit", share),
     )
-    return Models(model, ranker, metrics | {"seconds": round(budget.spent_s, 1)})
+    return Models(model, choice.ranker, metrics | {"seconds": round(budget.spent_s, 1)})
 
 
 def _expose(
     log: TrainingLog,
+    histories: Histories,
     life: Life,
     options: TrainOptions,
     rng: np.random.Generator,
@@ -190,10 +211,10 @@ def _expose(
 ) -> list[list[Exposure]]:
     """Return the exposures of the second, third and fourth part of the log.
 
-    What the budget cannot pay for is thinned out evenly, never cut off at the end.
+    Each knows of what came of it as much as its own part of the log holds. What the budget cannot
+    pay for is thinned out evenly, never cut off at the end.
     """
     edges = [*(log.cut(share) for share in CUTS), len(log)]
-    histories = Histories(log)
     waiting = [
         histories.requests(start, end, max(int(share * options.requests), _LEAST_REQUESTS))
         for share, start, end in zip(_REQUEST_SHARES, edges, edges[1:], strict=False)
@@ -202,7 +223,10 @@ def _expose(
     done = 0
     for number, part in enumerate(parts):
         while len(events := waiting[number]):
-            found = [life.expose(event) for event in events[:_AT_ONCE].tolist()]
+            found = [
+                life.expose(event).known_before(edges[number + 1])
+                for event in events[:_AT_ONCE].tolist()
+            ]
             part.extend(found if number else [each.thinned(rng) for each in found])
             done += len(events[:_AT_ONCE])
             waiting[number] = events[_AT_ONCE:]
@@ -217,29 +241,33 @@ def _expose(
 
 def _measure(
     log: TrainingLog,
+    histories: Histories,
     model: EncoderModel,
-    ranker: CalibratedRanker,
+    choice: Choice,
     parts: list[list[Exposure]],
 ) -> dict[str, Any]:
     """Return what the manifest says of the models."""
     exposures = parts[2]
     events = np.array([each.event for each in exposures], np.int64)
     ranks = {
-        **ranker_ranks(ranker, exposures),
-        "encoder": encoder_ranks(model, log, events),
-        **counter_ranks(log, events),
+        **ranker_ranks(choice.ranker, exposures),
+        **{name: ranker_ranks(each, exposures)["ranker"] for name, each in choice.others.items()},
+        "encoder": encoder_ranks(model, log, histories, events),
+        **counter_ranks(log, histories, events),
         **source_ranks(exposures),
     }
     test = {name: figures(each) for name, each in ranks.items()}
     return {
         "test": test,
         "candidate_recall": round(float(np.mean([each.target >= 0 for each in exposures])), 4),
-        "predicted_over_true_hits": calibration(ranker, exposures),
+        "tasks": task_figures(choice.ranker, exposures),
+        "challenger": choice.metrics,
         "requests": dict(zip(("train", "choose", "test"), map(len, parts), strict=True)),
         "log": {"events": len(log), "items": len(log.items), "users": log.n_users},
         "encoder_epoch": model.best_epoch,
         "remarks": [
             *remarks(test),
+            *filter(None, [choice.remark]),
             "measured on the last part of the log, before the encoder learned on from all of it",
         ],
     }

@@ -16,15 +16,15 @@ from online_models.artifacts.item_index import ExactIndex
 from online_models.artifacts.manifest import FORMAT, Manifest, tag_of
 from online_models.artifacts.vectors import ItemVectors
 from online_models.content import CONTENT_SCHEMA
-from online_models.features import FEATURE_SCHEMA, FEATURES
+from online_models.features import FEATURE_SCHEMA
 from online_models.training.encoder import EncoderModel
 from online_models.training.log import TrainingLog
 from online_models.training.networks import (
     CalibratedRanker,
     ContentTower,
     HistoryEncoder,
-    Ranker,
 )
+from online_models.training.ranker import untrained_ranker
 
 
 class _Network:
@@ -80,9 +80,3 @@ def trial_bundle(
         encoder=_Network(HistoryEncoder(model.encoder)),
         item_tower=_Network(ContentTower(model.tower)),
     )
-
-
-def untrained_ranker() -> CalibratedRanker:
-    """Return the ranker that orders as the fusion of the sources does."""
-    nothing = np.zeros(len(FEATURES), np.float32)
-    return CalibratedRanker(Ranker(nothing, nothing), 1.0, -np.log(100.0).item())

@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from freshet.commands.models import command
+from freshet.commands.models import command, figures_table
 from freshet.core.errors import BundleError
 from online_models.artifacts.manifest import RANKER
 from online_models.artifacts.registry import Registry
@@ -54,6 +55,20 @@ def test_a_manifest_is_shown(tmp_path: Path) -> None:
     assert json.loads(run(tmp_path, "show", "--json").output)["version"] == second
     assert json.loads(run(tmp_path, "show", first, "--json").output)["version"] == first
     assert first in run(tmp_path, "show", first).output
+
+
+def test_the_tasks_of_the_ranker_are_told(tmp_path: Path) -> None:
+    """As far as they came at all; of what follows a click, given one."""
+    version = publish_tiny_bundle(tmp_path, ITEMS)
+    click = {"true": 1200, "auc": 0.93, "predicted_over_true": 1.01}
+    dwell = {"true": 80, "auc": 0.91, "predicted_over_true": 0.9, "auc_given_click": 0.7}
+    manifest = msgspec.structs.replace(
+        Registry(tmp_path).manifest(version), metrics={"tasks": {"click": click, "dwell": dwell}}
+    )
+    assert str(figures_table(manifest).caption).splitlines() == [
+        "click (1,200): AUC 0.930, foreseen / true 1.01",
+        "dwell (80): AUC 0.700 given a click, foreseen / true 0.90",
+    ]
 
 
 def test_a_folder_is_published(tmp_path: Path) -> None:

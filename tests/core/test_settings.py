@@ -26,6 +26,9 @@ def test_environment_wins_over_file_and_override_over_both(tmp_path: Path) -> No
     ("environ", "sentence"),
     [
         ({"FRESHET_PARTITIONS": "many"}, "partitions is 'many'"),
+        ({"FRESHET_VALUE_DWELL": "-0.1"}, "value_dwell is '-0.1'"),
+        ({"FRESHET_VALUE_DWELL": "nan"}, "value_dwell is 'nan'"),
+        ({"FRESHET_VALUE_CONVERSION": "inf"}, "value_conversion is 'inf'"),
         ({"FRESHET_PARTITIONS": "0"}, "partitions is '0', expected Expected `int` >= 1"),
         ({"FRESHET_NAMESPACE": "Ünfit"}, "namespace"),
         ({"FRESHET_REDIS_URL": "http://x"}, "redis_url"),

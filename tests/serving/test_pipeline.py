@@ -286,7 +286,7 @@ async def test_a_failing_ranker_leaves_the_order_of_the_sources(
     if stage == "features":
         monkeypatch.setattr(ranking, "compute_features", _broken)
     else:
-        monkeypatch.setattr(type(state.live.current.bundle), "rank", _broken)
+        monkeypatch.setattr(type(state.live.current.bundle), "probabilities", _broken)
     answer = await ask(state, COLD)
     assert answer.quality == "source_order"
     assert answer.degraded == [stage]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from freshet.core.events.schema import Item
+from freshet.core.settings import Settings
 from online_models.features import FEATURES, Candidates, compute_features
+from online_models.tasks import TASKS
 from serving import ranking
 from serving.answer import Query
 from serving.filters import keep
 from serving.moment import hydrate
-from serving.ranking import Ranked, rank, rerank
+from serving.ranking import Ranked, rank, rerank, task_weights
 from serving.sources.gather import gather
 
 NOW_MS = 1_763_800_000_000
@@ -118,11 +122,37 @@ async def test_a_ranker_that_answers_nonsense_puts_it_last(
     query = Query(user="nobody")
     union = keep(moment, gather(moment, query), query)
 
-    def scores(_: object, features: Any) -> Any:
-        nonsense = np.linspace(0, 1, len(features), dtype=np.float32)
+    def foreseen(_: object, features: Any) -> Any:
+        nonsense = np.linspace(0, 1, len(features), dtype=np.float32)[:, None] * [1, 0.5, 0.5]
         nonsense[::2] = np.nan
         return nonsense
 
-    monkeypatch.setattr(type(state.live.current.bundle), "rank", scores)
+    monkeypatch.setattr(type(state.live.current.bundle), "probabilities", foreseen)
     ranked = rank(moment, union)
     assert np.isfinite(ranked.scores[rerank(moment, ranked, 5)]).all()
+
+
+@pytest.mark.parametrize("valued", TASKS)
+async def test_the_order_follows_what_the_installation_values(
+    state: Any, monkeypatch: pytest.MonkeyPatch, valued: str
+) -> None:
+    """With nothing set, clicks alone: their order and their probabilities."""
+    foreseen = np.random.default_rng(0).random((1_000, len(TASKS))).astype(np.float32)
+    monkeypatch.setattr(
+        type(state.live.current.bundle), "probabilities", lambda _, given: foreseen[: len(given)]
+    )
+    values = {} if valued == "click" else {f"value_{valued}": 1_000.0}
+    valuing = replace(state, settings=msgspec.structs.replace(state.settings, **values))
+    scores = (await ranked_for(valuing, "nobody")).scores
+    column = foreseen[: len(scores), TASKS.index(valued)]
+    if valued == "click":
+        assert np.array_equal(scores, column)
+    assert scores == pytest.approx(column, abs=2e-3)
+    assert ((scores >= 0) & (scores <= 1)).all()
+
+
+def test_a_score_weighs_the_tasks_by_their_values() -> None:
+    """A click is worth 1, and the whole is still a probability."""
+    weights = task_weights(Settings(value_dwell=0.5, value_conversion=2.5))
+    assert weights.tolist() == pytest.approx([0.25, 0.125, 0.625])
+    assert task_weights(Settings()).tolist() == [1, 0, 0]

@@ -12,6 +12,7 @@ from freshet.core.state.records import EMBEDDING_DIM, HISTORY_LENGTH
 from online_models.artifacts.bundle import Bundle, open_bundle
 from online_models.artifacts.tiny import tiny_items
 from online_models.features import FEATURE_SCHEMA, FEATURES
+from online_models.tasks import TASKS
 
 
 @pytest.fixture(scope="module")
@@ -69,15 +70,16 @@ def test_what_is_masked_does_not_count(bundle: Bundle) -> None:
     np.testing.assert_allclose(bundle.encode(vectors, types, ages_s, mask), expected, atol=1e-6)
 
 
-def test_scores_are_probabilities_and_finite(bundle: Bundle) -> None:
+def test_probabilities_are_such_and_finite(bundle: Bundle) -> None:
     """Also for no candidates, and for features that are not numbers."""
     features = np.random.default_rng(0).normal(0, 3, (50, len(FEATURES))).astype(np.float32)
     features[0] = np.nan
-    scores = bundle.rank(features)
-    assert scores.shape == (50,)
-    assert np.isfinite(scores).all()
-    assert ((scores >= 0) & (scores <= 1)).all()
-    assert bundle.rank(features[:0]).shape == (0,)
+    found = bundle.probabilities(features)
+    assert found.shape == (50, len(TASKS))
+    assert np.isfinite(found).all()
+    assert ((found >= 0) & (found <= 1)).all()
+    assert (found[:, 1:] <= found[:, :1]).all()  # no dwell and no purchase without a click
+    assert bundle.probabilities(features[:0]).shape == (0, len(TASKS))
 
 
 def test_the_nearest_item_to_an_item_is_itself(bundle: Bundle) -> None:

@@ -48,6 +48,21 @@ def test_what_is_published_is_in_use(registry: Registry) -> None:
     assert [path.name for path in registry.models_dir.iterdir() if path.is_dir()] == [version]
 
 
+def test_a_place_that_another_took_is_not_taken(registry: Registry) -> None:
+    """What was to replace one version does not replace another, and is not kept."""
+    first = publish_tiny_bundle(registry.models_dir, ITEMS)
+    with registry.staging() as folder:
+        write_tiny_bundle(folder, ITEMS, seed=1)
+        second = registry.publish(folder, instead_of=first)
+    assert registry.current() == second
+    with registry.staging() as folder:
+        write_tiny_bundle(folder, ITEMS, seed=2)
+        with pytest.raises(BundleError, match=f"{second} is in use, expected {first}"):
+            registry.publish(folder, instead_of=first)
+    assert (registry.current(), registry.previous()) == (second, first)
+    assert registry.versions() == sorted([first, second])
+
+
 def test_a_folder_from_elsewhere_is_copied(registry: Registry, pristine: Path) -> None:
     """It stays as it was; only what the manifest names is taken."""
     before = snapshot(pristine)

@@ -54,6 +54,13 @@ def test_a_wrong_certainty_costs_much_and_not_everything() -> None:
     assert log_loss(np.array([0.0]), np.array([1])) == pytest.approx(15 * np.log(10))
 
 
+@pytest.mark.parametrize("nonsense", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("label", [0, 1])
+def test_what_is_not_finite_counts_as_surely_wrong(nonsense: float, label: int) -> None:
+    """Whatever happened."""
+    assert log_loss(np.array([nonsense]), np.array([label])) == pytest.approx(15 * np.log(10))
+
+
 def test_truth_is_calibrated_and_half_of_it_is_not() -> None:
     """Labels drawn from the probabilities; the expected error of 15 bins of 2,000 is some 0.009."""
     rng = np.random.default_rng(7)

@@ -48,8 +48,9 @@ def main(models_dir: str, checkpoint: str, examples: int, kill: str) -> None:
     )  # fmt: skip
     positions = follower.learner.positions
     done = sum(positions.values())
+    first = min(registry(Path(models_dir)).versions())
     # As Kafka hands them over: each partition from its own position on.
-    for logged in stream(0, examples):
+    for logged in stream(0, examples, given_by=first):
         if logged.offset < positions.get(logged.partition, 0):
             continue
         follower.take(logged)

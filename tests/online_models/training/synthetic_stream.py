@@ -1,4 +1,7 @@
-"""Examples whose truth is known: two features and the position decide what is clicked."""
+"""Examples whose truth is known: two features and the position decide what is clicked.
+
+Of what is clicked, a third feature decides what is stayed with; nothing is ever bought.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,13 @@ from freshet.core.events.schema import TYPE_CODES
 from online_models.artifacts.check import load_bundle
 from online_models.artifacts.registry import Registry
 from online_models.features import FEATURE_SCHEMA, FEATURES
+from online_models.tasks import DWELL_S
 
 SLOTS = 10
 START_MS = 1_760_000_000_000
 GOOD = FEATURES.index("momentum_z")
 BAD = FEATURES.index("age_z")
+ABSORBING = FEATURES.index("category_affinity_z")
 POSITION_EFFECT = -0.2  # log-odds for each position further down
 
 
@@ -27,8 +32,13 @@ def truth(features: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(-1.0 + 1.2 * features[:, GOOD] - 0.8 * features[:, BAD], np.float64)
 
 
+def dwell_truth(features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Log-odds of a dwell, given a click, (n,)."""
+    return np.asarray(1.5 * features[:, ABSORBING] - 0.5, np.float64)
+
+
 def stream(
-    first: int, last: int, *, seed: int = 0, inverted: bool = False
+    first: int, last: int, *, seed: int = 0, inverted: bool = False, given_by: str = "m"
 ) -> Iterator[LoggedExample]:
     """The examples numbered [first, last); each is the same whenever it is asked for."""
     for number in range(first, last):
@@ -38,18 +48,28 @@ def stream(
         features = features[np.argsort(-features[:, GOOD].astype(np.float64), kind="stable")]
         odds = truth(features.astype(np.float32)) + POSITION_EFFECT * np.arange(SLOTS)
         clicked = rng.random(SLOTS) < 1 / (1 + np.exp(odds if inverted else -odds))
-        yield LoggedExample(number % 2, number // 2, example(number, features, clicked))
+        dwelt = rng.random(SLOTS) < 1 / (1 + np.exp(-dwell_truth(features.astype(np.float32))))
+        made = example(number, features, clicked, clicked & dwelt, given_by=given_by)
+        yield LoggedExample(number % 2, number // 2, made)
 
 
-def example(number: int, features: NDArray[np.float16], clicked: NDArray[np.bool_]) -> Example:
+def example(
+    number: int,
+    features: NDArray[np.float16],
+    clicked: NDArray[np.bool_],
+    dwelt: NDArray[np.bool_] | None = None,
+    *,
+    given_by: str = "m",
+) -> Example:
     """An answer that was shown whole."""
     n = len(clicked)
+    dwelt = np.zeros(n, np.bool_) if dwelt is None else dwelt
     responses = (1 << TYPE_CODES["impression"]) + clicked * (1 << TYPE_CODES["click"])
     return Example(
         request_id=f"r{number}",
         ts_ms=START_MS + 1000 * number,
         policy="p",
-        model_version="m",
+        model_version=given_by,
         feature_schema=FEATURE_SCHEMA,
         item_ids=[f"i{slot}" for slot in range(n)],
         positions=np.arange(n).astype("<u2").tobytes(),
@@ -57,7 +77,7 @@ def example(number: int, features: NDArray[np.float16], clicked: NDArray[np.bool
         explored=np.zeros(n, "?").tobytes(),
         features=features.astype("<f2").tobytes(),
         responses=responses.astype("<u2").tobytes(),
-        dwell_s=np.zeros(n, "<f4").tobytes(),
+        dwell_s=(dwelt * DWELL_S).astype("<f4").tobytes(),
         record=number // 2,
         place=0,
     )

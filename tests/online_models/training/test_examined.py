@@ -8,6 +8,7 @@ import pytest
 
 from freshet.core.events.schema import TYPE_CODES
 from online_models.features import FEATURES
+from online_models.tasks import DWELL_S, TASKS
 from online_models.training.examined import MOST_POSITIONS, Rows, examined_slots
 
 from .synthetic_stream import example
@@ -28,7 +29,7 @@ def answered(*responses: int, **other: object) -> object:
 def test_slots_below_the_last_response_are_left_out() -> None:
     """The others are kept in their order, with their clicks."""
     found = answered(SHOWN, SHOWN | CLICKED, 0, SHOWN, 0, 0)
-    assert found.clicked.tolist() == [False, True, False, False]
+    assert found.labels[:, 0].tolist() == [False, True, False, False]
     assert found.positions.tolist() == [0, 1, 2, 3]
     assert found.features[:, 0].tolist() == [0, N, 2 * N, 3 * N]
 
@@ -43,6 +44,7 @@ def test_slots_below_the_last_response_are_left_out() -> None:
         {"features": np.full((2, N), np.nan, "<f2").tobytes()},
         {"features": np.full((2, N), np.inf, "<f2").tobytes()},
         {"positions": b"\0\0"},
+        {"dwell_s": b"\0\0\0\0"},
         {"responses": np.zeros(2, "<u2").tobytes()},
         {"item_ids": []},
     ],
@@ -51,6 +53,20 @@ def test_what_cannot_be_used_teaches_nothing(other: dict[str, object]) -> None:
     """Another schema, no features, columns that do not fit, nobody who looked."""
     assert answered(SHOWN, SHOWN) is not None
     assert answered(SHOWN, SHOWN, **other) is None
+
+
+def test_what_follows_counts_on_what_was_clicked() -> None:
+    """Long enough a stay, and a like, a cart or a purchase; a rating says no more than a click."""
+    bit = {name: 1 << code for name, code in TYPE_CODES.items()}
+    clicked = [CLICKED | bit[name] for name in ("like", "cart", "purchase", "rating", "dwell")]
+    dwell_s = np.array([0, 0, DWELL_S, DWELL_S - 0.1, DWELL_S + 1, 99, 0], "<f4").tobytes()
+    found = answered(*clicked, SHOWN | bit["like"], SHOWN, dwell_s=dwell_s)
+    expected = {
+        "click": [True] * 5 + [False] * 2,
+        "dwell": [False, False, True, False, True, False, False],
+        "conversion": [True, True, True, False, False, False, False],
+    }
+    assert found.labels.T.tolist() == [expected[task] for task in TASKS]
 
 
 def test_deep_positions_share_the_last() -> None:
@@ -63,4 +79,5 @@ def test_rows_of_nothing() -> None:
     """The replay buffer is empty in the beginning."""
     rows = Rows.of([])
     assert rows.features.shape == (0, N)
+    assert rows.labels.shape == (0, len(TASKS))
     assert len(rows) == 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from online_models.features import FEATURES, SOURCES
-from online_models.training.exposures import LISTED, Exposure
+from online_models.training.exposures import KEPT_CANDIDATES, Exposure
 
 
 def exposure(n: int, target: int) -> Exposure:
@@ -17,7 +19,9 @@ def exposure(n: int, target: int) -> Exposure:
     return Exposure(7, target, features, ranks)
 
 
-@pytest.mark.parametrize(("n", "target"), [(0, -1), (1, 0), (LISTED, 3), (LISTED + 50, -1)])
+@pytest.mark.parametrize(
+    ("n", "target"), [(0, -1), (1, 0), (KEPT_CANDIDATES, 3), (KEPT_CANDIDATES + 50, -1)]
+)
 def test_a_short_or_missed_exposure_stays_whole(n: int, target: int) -> None:
     """There is nothing to thin out, or nothing to learn from."""
     each = exposure(n, target)
@@ -31,7 +35,7 @@ def test_the_right_candidate_is_kept_first_among_distinct_others(target: int) ->
     assert (each.event, each.target) == (7, 0)
     kept = each.features[:, 0].astype(int).tolist()
     assert kept[0] == target
-    assert len(set(kept)) == len(kept) == LISTED
+    assert len(set(kept)) == len(kept) == KEPT_CANDIDATES
     assert each.ranks[:, 0].tolist() == kept
 
 
@@ -43,5 +47,13 @@ def test_the_others_are_drawn_evenly() -> None:
     for _ in range(n):
         counts[each.thinned(rng).features[:, 0].astype(int)] += 1
     assert counts[200] == n
-    share = (LISTED - 1) / 450
+    share = (KEPT_CANDIDATES - 1) / 450
     assert (np.abs(np.delete(counts, 200) - n * share) < 5 * np.sqrt(n * share * (1 - share))).all()
+
+
+def test_labels_are_known_once_they_have_come() -> None:
+    """That it was acted on always; a dwell and a purchase from their events on."""
+    each = replace(exposure(3, 1), followed_at=(12, 30))
+    assert each.labels == (True, True, True)
+    assert each.known_before(30).labels == (True, True, False)
+    assert each.known_before(12).labels == exposure(3, 1).labels == (True, False, False)

@@ -5,11 +5,21 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 
 from online_models.maths.accuracy import rank_of
+from online_models.maths.classification import auc
+from online_models.training.exposures import Exposure
 from online_models.training.histories import Histories
+from online_models.training.labels import NEVER
 from online_models.training.log import TARGET, TrainingLog
-from online_models.training.measure import RECENT_EVENTS, counter_ranks, figures, remarks
+from online_models.training.measure import (
+    RECENT_EVENTS,
+    counter_ranks,
+    figures,
+    remarks,
+    task_figures,
+)
 
 pytestmark = pytest.mark.training
 
@@ -20,7 +30,7 @@ def test_counters_are_those_of_the_slow_twin(random_log: Callable[..., TrainingL
     histories = Histories(log)
     events = histories.requests(100, 400, 25)
     batch = histories.before(events)
-    found = counter_ranks(log, events)
+    found = counter_ranks(log, histories, events)
     for number, event in enumerate(events.tolist()):
         past = [e for e in range(event) if TARGET[log.kind[e]]]
         offered = histories.available(event)
@@ -40,6 +50,39 @@ def test_counters_are_those_of_the_slow_twin(random_log: Callable[..., TrainingL
             masked = np.where(offered, expected, -np.inf)
             rank = rank_of(masked, target) if offered[target] else -1
             assert found[name][number] == rank
+
+
+def test_tasks_are_measured_over_all_candidates() -> None:
+    """Clicks, and what follows them given a click; what never came has no figures."""
+    foreseen = torch.tensor([[0.5, 0.1, 0.1], [0.2, 0.1, 0.1], [0.4, 0.2, 0.1]])
+    features, ranks = np.zeros((3, 1), np.float16), np.zeros((3, 1), np.int16)
+    exposures = [
+        Exposure(0, 0, features, ranks),
+        Exposure(1, 1, features, ranks, (5, NEVER)),
+        Exposure(2, -1, features, ranks, (6, NEVER)),
+    ]
+    found = task_figures(_Answers(foreseen), exposures)
+    assert found["click"] == {
+        "true": 2,
+        "auc": auc(foreseen[:, 0].repeat(3).numpy(), np.eye(9)[[0, 4]].sum(axis=0)),
+        "predicted_over_true": 1.65,
+    }
+    assert found["dwell"]["true"] == 1
+    assert found["dwell"]["predicted_over_true"] == 1.2
+    assert found["dwell"]["auc_given_click"] == 1
+    assert "conversion" not in found
+    assert task_figures(_Answers(foreseen), []) == {}
+
+
+class _Answers(torch.nn.Module):
+    """A ranker that always answers the same."""
+
+    def __init__(self, answer: torch.Tensor) -> None:
+        super().__init__()
+        self._answer = answer
+
+    def forward(self, _features: torch.Tensor) -> torch.Tensor:
+        return self._answer
 
 
 def test_figures_of_nothing_are_zero() -> None:

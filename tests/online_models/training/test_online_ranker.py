@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from online_models.features import FEATURES
+from online_models.training.calibration import Calibration
 from online_models.training.examined import Rows, examined_slots
 from online_models.training.networks import CalibratedRanker, Ranker
-from online_models.training.online_ranker import Learner, new_learner, platt
+from online_models.training.online_ranker import Learner, new_learner
 
 from .synthetic_stream import stream
 
@@ -32,12 +33,13 @@ def test_it_starts_where_the_ranker_in_use_is() -> None:
     torch.manual_seed(2)
     ranker = Ranker(np.zeros(N, np.float32), np.ones(N, np.float32))
     torch.nn.init.normal_(ranker.last.weight)
-    in_use = CalibratedRanker(ranker, 1.0, -4.6).eval()
+    lines = Calibration(torch.ones(3), torch.tensor([-4.6, 0.0, 0.0]))
+    in_use = CalibratedRanker(ranker, lines).eval()
     first = rows(0, 200)
     learner = new_learner(in_use, first, seed=1)
     with torch.no_grad():
-        before = in_use(torch.from_numpy(first.features)).numpy()
-    after = learner.predict(first.features)
+        before = in_use(torch.from_numpy(first.features))[:, 0].numpy()
+    after = learner.predict(first.features)[:, 0]
     assert (np.diff(after[np.argsort(before)]) > -1e-6).all()
     assert after.sum() == pytest.approx(first.clicked.sum(), rel=0.02)
 
@@ -50,24 +52,20 @@ def test_a_batch_that_is_absurd_is_skipped() -> None:
     before = weights(learner)
     poison = rows(500, 508)
     features = np.where(np.isfinite(poison.features), np.nan, 0).astype(np.float32)
-    assert learner.learn(Rows(features, poison.positions, poison.clicked), NOTHING) is None
+    assert learner.learn(Rows(features, poison.positions, poison.labels), NOTHING) is None
     assert all(map(torch.equal, before, weights(learner)))
     assert learner.learn(rows(508, 516), NOTHING) is not None
 
 
-@pytest.mark.parametrize("clicks", [0, 1, 40])
-def test_calibration_survives_what_says_nothing(clicks: int) -> None:
-    """No clicks, one, nothing but clicks; and scores that are all the same."""
-    clicked = torch.arange(40) < clicks
-    for scores in (torch.zeros(40), torch.linspace(-1, 1, 40)):
-        slope, intercept = platt(scores, clicked)
-        assert np.isfinite([slope, intercept]).all()
-        assert slope > 0
-
-
-def test_calibration_finds_the_line() -> None:
-    """Slope and intercept of a known truth; 20,000 draws, five standard errors of slack."""
-    generator = torch.Generator().manual_seed(0)
-    scores = torch.randn(20_000, generator=generator)
-    clicked = torch.rand(20_000, generator=generator) < torch.sigmoid(0.7 * scores - 1.5)
-    assert platt(scores, clicked) == pytest.approx((0.7, -1.5), abs=0.12)
+def test_a_task_that_never_came_stays_as_seldom_as_it_was() -> None:
+    """Nobody buys, so nothing is learned of it; of dwells something is, once there are enough."""
+    learner = new_learner(None, rows(0, 40), seed=1)
+    for start in range(40, 440, 8):
+        learner.learn(rows(start, start + 8), NOTHING)
+    head = learner.candidate().ranker.given_click
+    assert head[0].any()
+    assert not head[1].any()
+    probabilities = learner.predict(rows(500, 510).features)
+    given_click = probabilities[:, 2] / probabilities[:, 0]
+    assert given_click.max() < 0.02
+    assert np.ptp(given_click) < 1e-6

@@ -14,10 +14,13 @@ from freshet.core.events.schema import CLICK
 from online_models.features import FEATURES, SOURCES
 from online_models.training import prequential
 from online_models.training.budget import Budget
-from online_models.training.exposures import LISTED, Exposure
+from online_models.training.challenger import TreeRanker
+from online_models.training.exposures import KEPT_CANDIDATES, Exposure
 from online_models.training.histories import Histories
 from online_models.training.log import TrainingLog
+from online_models.training.networks import CalibratedRanker
 from online_models.training.prequential import PrequentialTrainer, TrainingTimes
+from online_models.training.ranker import untrained_ranker
 
 pytestmark = pytest.mark.training
 
@@ -62,7 +65,7 @@ def answers(trainer: PrequentialTrainer, end: int) -> list[bytes]:
     users = bundle.encode(vectors, np.ones((3, 50), np.int64), ages_s, mask)
     features = rng.normal(0, 1, (20, len(FEATURES))).astype(np.float32)
     of_items = [bytes(bundle.items.hashes), bundle.item_vectors.tobytes()]
-    return [*of_items, users.tobytes(), bundle.rank(features).tobytes()]
+    return [*of_items, users.tobytes(), bundle.probabilities(features).tobytes()]
 
 
 def exposures(n: int, seed: int, candidates: int = 40) -> list[Exposure]:
@@ -114,7 +117,7 @@ def test_a_seed_makes_a_training_reproducible(log: TrainingLog) -> None:
         for exposure in exposures(60, 0):
             trainer.see(exposure)
         trainer.train_encoder(200)
-        trainer.train_ranker()
+        trainer.train_ranker(400)
         found.append(answers(trainer, 200))
     assert found[0] == found[1]
     assert found[0][1] != found[2][1]
@@ -152,13 +155,51 @@ def test_the_ranker_learns_from_what_was_exposed(log: TrainingLog) -> None:
     assert trainer.ranker is None
     for exposure in exposures(400, 0):
         trainer.see(exposure)
-    trainer.train_ranker()
+    trainer.train_ranker(400)
     bundle = trainer.bundle(100)
     hits = [
-        bundle.rank(each.features.astype(np.float32)).argmax() == each.target
+        bundle.probabilities(each.features.astype(np.float32))[:, 0].argmax() == each.target
         for each in exposures(50, 1)
     ]
     assert np.mean(hits) > 0.5
+
+
+def test_a_ranker_knows_neither_later_exposures_nor_what_came_later(
+    log: TrainingLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request may be asked before a training whose answer comes after it."""
+    seen: list[list[Exposure]] = []
+
+    def spy(*parts: list[Exposure], **_: object) -> None:
+        seen.append([each for part in parts for each in part])
+
+    monkeypatch.setattr(prequential, "fit_ranker", spy)
+    trainer = trainer_of(log)
+    for exposure in exposures(8, 0):
+        trainer.see(replace(exposure, followed_at=(exposure.event + 1, exposure.event + 3)))
+    trainer.train_ranker(5)
+    assert [each.event for each in seen[0]] == [0, 1, 2, 3, 4]
+    assert [each.labels[1] for each in seen[0]] == [True] * 4 + [False]
+    assert [each.labels[2] for each in seen[0]] == [True] * 2 + [False] * 3
+
+
+@pytest.mark.parametrize(("challenger_s", "serves"), [(0.0, CalibratedRanker), (9.0, TreeRanker)])
+def test_trees_challenge_the_ranker_when_asked(
+    random_log: MakeLog,
+    monkeypatch: pytest.MonkeyPatch,
+    challenger_s: float,
+    serves: type[CalibratedRanker] | type[TreeRanker],
+) -> None:
+    """Here it never learned anything, so that they are better; without being asked nobody does."""
+    monkeypatch.setattr(prequential, "fit_ranker", lambda *_, **__: untrained_ranker())
+    times = TrainingTimes(challenger_s=challenger_s)
+    trainer = PrequentialTrainer(random_log(3, users=200), times, 0)
+    for exposure in exposures(400, 0):
+        trainer.see(exposure)
+    trainer.train_ranker(400)
+    assert isinstance(trainer.ranker, serves)
+    features = exposures(1, 1)[0].features.astype(np.float32)
+    assert np.isfinite(trainer.bundle(100).probabilities(features)).all()
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
@@ -167,9 +208,9 @@ def test_next_to_nothing_was_exposed(log: TrainingLog, n: int) -> None:
     trainer = trainer_of(log)
     for exposure in exposures(n, 0):
         trainer.see(exposure)
-    trainer.train_ranker()
+    trainer.train_ranker(400)
     features = np.random.default_rng(0).normal(size=(9, len(FEATURES))).astype(np.float32)
-    assert np.isfinite(trainer.bundle(50).rank(features)).all()
+    assert np.isfinite(trainer.bundle(50).probabilities(features)).all()
 
 
 def test_only_the_newest_exposures_are_kept_thinned(
@@ -178,8 +219,8 @@ def test_only_the_newest_exposures_are_kept_thinned(
     """A bounded memory, however long the log."""
     monkeypatch.setattr(prequential, "MOST_EXPOSURES", 3)
     trainer = trainer_of(log)
-    for exposure in exposures(5, 0, candidates=LISTED + 9):
+    for exposure in exposures(5, 0, candidates=KEPT_CANDIDATES + 9):
         trainer.see(exposure)
     kept = trainer._exposures
     assert [each.event for each in kept] == [2, 3, 4]
-    assert {len(each.features) for each in kept} == {LISTED}
+    assert {len(each.features) for each in kept} == {KEPT_CANDIDATES}

@@ -1,20 +1,27 @@
 """The ranker starts as the fusion, learns what to add, and says probabilities."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from online_models.artifacts.sessions import OnnxModel
 from online_models.features import FEATURES, SOURCES
 from online_models.training.budget import Budget
+from online_models.training.export import PARITY_TOLERANCE, export_ranker
 from online_models.training.exposures import Exposure
-from online_models.training.measure import calibration, ranker_ranks
-from online_models.training.networks import Ranker
-from online_models.training.ranker import fit_ranker, scores_of
+from online_models.training.labels import NEVER
+from online_models.training.measure import ranker_ranks, task_figures
+from online_models.training.networks import CalibratedRanker, Ranker
+from online_models.training.ranker import fit_ranker, probabilities_of, scores_of
 
 pytestmark = pytest.mark.training
 
 _FUSED = FEATURES.index("fused_rank_z")
 _SIGNAL = FEATURES.index("momentum_z")
+_ABSORBING = FEATURES.index("category_affinity_z")
 
 
 def some_exposures(n: int, seed: int, strength: float) -> list[Exposure]:
@@ -29,7 +36,7 @@ def some_exposures(n: int, seed: int, strength: float) -> list[Exposure]:
     return found
 
 
-def fit(train: list[Exposure], choose: list[Exposure]) -> torch.nn.Module:
+def fit(train: list[Exposure], choose: list[Exposure]) -> CalibratedRanker:
     torch.manual_seed(0)
     return fit_ranker(train, choose, epochs=20, budget=Budget.of(60), rng=np.random.default_rng(0))
 
@@ -50,7 +57,7 @@ def test_it_finds_the_signal_and_is_calibrated() -> None:
     ranks = ranker_ranks(ranker, test)
     assert np.mean(ranks["ranker"] < 5) > 0.5
     assert np.mean(ranks["fusion"] < 5) < 0.2
-    assert 0.8 < calibration(ranker, test) < 1.2
+    assert 0.8 < task_figures(ranker, test)["click"]["predicted_over_true"] < 1.2
     scores = scores_of(ranker, test[0])
     assert ((scores > 0) & (scores < 1)).all()
 
@@ -86,3 +93,71 @@ def test_a_feature_that_never_varied_is_switched_off() -> None:
     before = scores_of(ranker, exposure)
     exposure.features[:, column] += 5
     assert np.array_equal(scores_of(ranker, exposure), before)
+
+
+# --- what follows a click ---
+
+
+def with_dwells(exposures: list[Exposure], seed: int) -> list[Exposure]:
+    """The same exposures; one feature of the target decides whether it was stayed with."""
+    rng = np.random.default_rng(seed)
+    odds = [2 * each.features[each.target, _ABSORBING] - 1 for each in exposures]
+    stayed = rng.random(len(exposures)) < 1 / (1 + np.exp(-np.array(odds)))
+    return [
+        replace(each, followed_at=(each.event if so else NEVER, NEVER))
+        for each, so in zip(exposures, stayed.tolist(), strict=True)
+    ]
+
+
+@pytest.fixture(scope="module")
+def dwelling() -> tuple[CalibratedRanker, list[Exposure]]:
+    """A ranker that learned from dwells, and exposures that it has not seen."""
+    parts = [with_dwells(some_exposures(n, n, 2.0), n) for n in (600, 200, 400)]
+    return fit(*parts[:2]), parts[2]
+
+
+def test_it_finds_what_makes_people_stay(
+    dwelling: tuple[CalibratedRanker, list[Exposure]],
+) -> None:
+    """Given a click, and calibrated; while the clicks are foreseen as they are without."""
+    ranker, test = dwelling
+    found = task_figures(ranker, test)
+    assert found.keys() == {"click", "dwell"}
+    assert found["dwell"]["auc_given_click"] > 0.7
+    assert 0.75 < found["dwell"]["predicted_over_true"] < 1.3
+    alone = fit(some_exposures(600, 600, 2.0), some_exposures(200, 200, 2.0))
+    clicks = task_figures(alone, test)["click"]
+    assert found["click"]["auc"] == pytest.approx(clicks["auc"], abs=0.01)
+
+
+def test_what_never_came_stays_at_the_base_rate(
+    dwelling: tuple[CalibratedRanker, list[Exposure]],
+) -> None:
+    """The same for all candidates: it orders nothing."""
+    ranker, test = dwelling
+    found = probabilities_of(ranker, test[0])
+    given_click = found[:, 2] / found[:, 0]
+    assert given_click == pytest.approx(np.full(60, 0.5 / 601), rel=1e-4)
+
+
+def test_too_seldom_or_always_is_not_learned() -> None:
+    """Dwells without an exception; conversions of which too few are left to calibrate them."""
+    parts = some_exposures(200, 1, 2.0), some_exposures(70, 2, 2.0)
+    train, choose = (
+        [replace(each, followed_at=(0, 0 if each.event < 50 else NEVER)) for each in part]
+        for part in parts
+    )
+    found = probabilities_of(fit(train, choose), choose[0])
+    assert found[:, 1] / found[:, 0] == pytest.approx(np.full(60, 200.5 / 201), rel=1e-4)
+    assert found[:, 2] / found[:, 0] == pytest.approx(np.full(60, 50.5 / 201), rel=1e-4)
+
+
+def test_its_graph_answers_as_it_does(
+    dwelling: tuple[CalibratedRanker, list[Exposure]], tmp_path: Path
+) -> None:
+    """All tasks, within the tolerance of the export."""
+    ranker, test = dwelling
+    path = tmp_path / "ranker.onnx"
+    path.write_bytes(export_ranker(ranker))
+    found = OnnxModel(path)(features=test[0].features)
+    np.testing.assert_allclose(found, probabilities_of(ranker, test[0]), atol=PARITY_TOLERANCE)

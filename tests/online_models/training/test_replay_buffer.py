@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from online_models.features import FEATURES
+from online_models.tasks import TASKS
 from online_models.training.examined import Examined
 from online_models.training.replay_buffer import ReplayBuffer
 
@@ -18,7 +19,7 @@ DAY_MS = 1_000
 def answer(number: int, ts_ms: int = 0) -> Examined:
     """An answer of one slot that carries its number."""
     features = np.full((1, len(FEATURES)), number, np.float16)
-    return Examined(ts_ms, features, np.zeros(1, np.int64), np.zeros(1, np.bool_))
+    return Examined(ts_ms, features, np.zeros(1, np.int64), np.zeros((1, len(TASKS)), np.bool_))
 
 
 def numbers(answers: list[Examined]) -> list[int]:

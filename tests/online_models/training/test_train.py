@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +11,17 @@ import torch
 from freshet.core.errors import BundleError
 from freshet.core.events.schema import Event, Item
 from freshet.core.settings import Settings
+from online_models.artifacts.manifest import RANKER
 from online_models.artifacts.registry import Registry
 from online_models.artifacts.sessions import OnnxModel
 from online_models.content import CONTENT_DIM
 from online_models.features import FEATURES
 from online_models.training import export
+from online_models.training import train as training
+from online_models.training.calibration import Calibration
+from online_models.training.challenger import TreeRanker, fit_challenger
+from online_models.training.challenger_choice import Choice
+from online_models.training.exposures import Exposure
 from online_models.training.log import LogTooShortError
 from online_models.training.networks import (
     CalibratedRanker,
@@ -31,6 +38,7 @@ pytestmark = pytest.mark.training
 
 CREATED_TS_MS = 1_760_500_000_000
 LIVE = partial(ExposingLife, settings=Settings())
+STAGES = ("encoder", "exposures", "ranker", "challenger", "refit", "export")
 QUICK = TrainOptions(epochs=8, max_seconds=60.0, requests=400, threads=1)
 Cycle = tuple[list[Event], list[Item]]
 
@@ -47,7 +55,7 @@ def registry(cycle: Cycle, tmp_path_factory: pytest.TempPathFactory) -> Registry
         created_ts_ms=CREATED_TS_MS,
         report=stages.__setitem__,
     )
-    assert stages == dict.fromkeys(("encoder", "exposures", "ranker", "refit", "export"), 1.0)
+    assert stages == dict.fromkeys(STAGES, 1.0)
     return registry
 
 
@@ -61,6 +69,32 @@ def test_the_bundle_is_in_use_and_foresees(registry: Registry) -> None:
     assert test["ranker"]["mrr_at_20"] > test["recent_popular"]["mrr_at_20"]
     assert bundle.metrics["requests"]["test"] >= 80
     assert bundle.metrics["remarks"]
+    published = bundle.metrics["challenger"]["published"]
+    assert {"network", "trees"} & test.keys() == {"network", "trees"} - {published}
+    assert any("trees minus network" in each for each in bundle.metrics["remarks"])
+    tasks = bundle.metrics["tasks"]
+    assert tasks.keys() == {"click"}  # nobody does more than click
+    assert tasks["click"]["auc"] > 0.9
+
+
+def test_better_trees_are_published_as_they_are(
+    cycle: Cycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their graph is the bundle's ranker, byte for byte."""
+    grown: list[TreeRanker] = []
+
+    def trees_serve(network: torch.nn.Module, *parts: list[Exposure], **options: Any) -> Choice:
+        trees = fit_challenger(*parts, budget=options["budget"], rng=options["rng"])
+        assert trees is not None
+        grown.append(trees)
+        return Choice(trees, "trees", {"network": network}, {"published": "trees"}, "trees serve")
+
+    monkeypatch.setattr(training, "challenged", trees_serve)
+    registry = Registry(tmp_path)
+    options = TrainOptions(epochs=1, max_seconds=30.0, requests=200, threads=1)
+    version = train(*cycle, registry, live=LIVE, options=options, created_ts_ms=CREATED_TS_MS)
+    assert (registry.path(version) / RANKER).read_bytes() == grown[0].graph
+    assert "network" in registry.manifest(version).metrics["test"]
 
 
 def test_a_served_history_points_to_the_next_stop(registry: Registry) -> None:
@@ -116,9 +150,11 @@ def networks() -> dict[str, torch.nn.Module]:
     torch.manual_seed(0)
     n = len(FEATURES)
     ranker = Ranker(np.zeros(n, np.float32), np.ones(n, np.float32))
-    torch.nn.init.normal_(ranker.last.weight)
+    for head in (ranker.last.weight, ranker.given_click):
+        torch.nn.init.normal_(head)
+    lines = Calibration(torch.tensor([0.8, 1.1, 0.6]), torch.tensor([-4.0, -1.0, 0.5]))
     return {
-        "ranker": CalibratedRanker(ranker, 0.8, -4.0),
+        "ranker": CalibratedRanker(ranker, lines),
         "encoder": HistoryEncoder(Encoder()),
         "item_tower": ContentTower(ItemTower(np.eye(4, CONTENT_DIM, dtype=np.float32))),
     }

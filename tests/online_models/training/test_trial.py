@@ -14,6 +14,8 @@ from freshet.core.state.records import EMBEDDING_DIM, HISTORY_LENGTH
 from online_models.artifacts.bundle import Bundle, open_bundle
 from online_models.artifacts.write import write_bundle
 from online_models.features import FEATURE_SCHEMA, FEATURES
+from online_models.tasks import TASKS
+from online_models.training.calibration import Calibration
 from online_models.training.encoder import EncoderModel
 from online_models.training.export import export_encoder, export_item_tower, export_ranker
 from online_models.training.log import TrainingLog
@@ -29,6 +31,8 @@ pytestmark = pytest.mark.training
 
 TOLERANCE = 1e-4
 """What the export allows between a network and its graph."""
+
+CALIBRATION = Calibration(torch.tensor([0.8, 1.1, 0.6]), torch.tensor([-4.0, -1.0, 0.5]))
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +52,9 @@ def some_ranker() -> CalibratedRanker:
     torch.manual_seed(1)
     n = len(FEATURES)
     ranker = Ranker(np.zeros(n, np.float32), np.ones(n, np.float32))
-    torch.nn.init.normal_(ranker.last.weight)
-    return CalibratedRanker(ranker, 0.8, -4.0)
+    for head in (ranker.last.weight, ranker.given_click):
+        torch.nn.init.normal_(head)
+    return CalibratedRanker(ranker, CALIBRATION)
 
 
 @pytest.fixture
@@ -79,8 +84,10 @@ def test_it_answers_as_the_published_bundle(pair: tuple[Bundle, Bundle]) -> None
     np.testing.assert_allclose(trial.item_vectors, published.item_vectors, atol=TOLERANCE)
     features = rng.normal(0, 2, (40, len(FEATURES))).astype(np.float32)
     for rows in (40, 1, 0):
-        scores = trial.rank(features[:rows])
-        np.testing.assert_allclose(scores, published.rank(features[:rows]), atol=TOLERANCE)
+        scores = trial.probabilities(features[:rows])
+        expected = published.probabilities(features[:rows])
+        assert scores.shape == (rows, len(TASKS))
+        np.testing.assert_allclose(scores, expected, atol=TOLERANCE)
     shape = (5, HISTORY_LENGTH)
     vectors = rng.normal(0, 0.1, (*shape, EMBEDDING_DIM)).astype(np.float32)
     types = rng.integers(0, len(EVENT_TYPES), shape)
@@ -118,7 +125,7 @@ def test_without_a_ranker_it_orders_as_the_fusion(log: TrainingLog, model: Encod
     trial = trial_bundle(log, np.arange(3), model)
     features = np.random.default_rng(3).normal(0, 1, (30, len(FEATURES))).astype(np.float32)
     fused = features[:, FEATURES.index("fused_rank_z")]
-    scores = trial.rank(features)
+    scores = trial.probabilities(features)[:, 0]
     assert np.argsort(scores).tolist() == np.argsort(fused).tolist()
     assert ((scores > 0) & (scores < 1)).all()
 

@@ -1,0 +1,103 @@
+"""Scores to probabilities: a line for each task, fitted to what came true (Platt 1999)."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from online_models.tasks import TASKS
+
+LEAST_LABELS: Final = 30
+"""Of each kind, true and false; a task with fewer stays at its base rate and is not learned."""
+
+
+class Calibration(NamedTuple):
+    """The lines that make scores log-odds: those of a click, then those given a click.
+
+    Attributes:
+        slopes: (T,), above 0, so that an order is kept; 0 where the score is of no account.
+        intercepts: (T,).
+    """
+
+    slopes: Tensor
+    intercepts: Tensor
+
+    def __call__(self, scores: Tensor) -> Tensor:
+        """Return the (n, T) log-odds of (n, T) scores."""
+        return scores * self.slopes + self.intercepts
+
+
+def calibrate(scores: Tensor, labels: Tensor, otherwise: Calibration) -> Calibration:
+    """Return the lines of all tasks, of those that follow a click from what was clicked alone.
+
+    Args:
+        scores: (n, T).
+        labels: (n, T) bool, the click first.
+        otherwise: the lines of the tasks after the click that cannot be learned here.
+    """
+    lines = [platt(scores[:, 0], labels[:, 0])]
+    given, came = scores[labels[:, 0]], labels[labels[:, 0]]
+    for task in range(1, len(TASKS)):
+        if is_learnable(came[:, task]):
+            lines.append(platt(given[:, task], came[:, task]))
+        else:
+            lines.append((float(otherwise.slopes[task]), float(otherwise.intercepts[task])))
+    slopes, intercepts = torch.tensor(lines).T
+    return Calibration(slopes, intercepts)
+
+
+def base_rates(labels: Tensor) -> Calibration:
+    """Return lines that say what is usual, whatever the score: the base rates of the labels.
+
+    Args:
+        labels: (n, T) bool; those after the click are counted where there was one.
+    """
+    columns = [labels[:, 0], *labels[labels[:, 0], 1:].T]
+    return Calibration(
+        torch.zeros(len(TASKS)), torch.tensor([_base_odds(each) for each in columns])
+    )
+
+
+def is_learnable(came: Tensor) -> bool:
+    """Return whether (n,) labels hold enough of both kinds to learn from."""
+    true = int(came.sum())
+    return min(true, len(came) - true) >= LEAST_LABELS
+
+
+@torch.enable_grad()
+def platt(scores: Tensor, came: Tensor) -> tuple[float, float]:
+    """Return slope and intercept that make a score the log-odds of a label (Platt 1999).
+
+    A little is added for the slope 1, so that few labels do not make an extreme one.
+
+    Args:
+        scores: (n,).
+        came: (n,) bool.
+    """
+    base = _base_odds(came)
+    line = torch.tensor([0.0, base], requires_grad=True)  # the logarithm of the slope first
+    optimiser = torch.optim.LBFGS([line], max_iter=50, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        log_odds = line[0].exp() * scores + line[1]
+        loss = functional.binary_cross_entropy_with_logits(log_odds, came.float())
+        loss = loss + line[0].square() / max(len(came), 1)
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    log_slope, intercept = line.tolist()
+    if not np.isfinite([log_slope, intercept]).all():
+        return 1.0, base
+    return float(np.exp(log_slope)), intercept
+
+
+def _base_odds(came: Tensor) -> float:
+    """Return the log-odds of a label, of half a label more of either kind."""
+    true = int(came.sum())
+    return float(np.log((true + 0.5) / (len(came) - true + 0.5)))
