@@ -252,11 +252,16 @@ class Ranker(nn.Module):
 
 
 class CalibratedRanker(nn.Module):
-    """The ranker, its scores brought to probabilities; this is what is exported."""
+    """The ranker, its scores brought to probabilities; this is what is exported.
 
-    def __init__(self, ranker: Ranker, calibration: Calibration) -> None:
+    Attributes:
+        epochs: how often it saw what it learned from; 0 for one that orders as the fusion does.
+    """
+
+    def __init__(self, ranker: Ranker, calibration: Calibration, epochs: int = 0) -> None:
         super().__init__()
         self.ranker = ranker
+        self.epochs = epochs
         self.register_buffer("slopes", calibration.slopes)
         self.register_buffer("intercepts", calibration.intercepts)
 

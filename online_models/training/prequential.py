@@ -22,7 +22,7 @@ from online_models.training.exposures import Exposure
 from online_models.training.histories import Histories
 from online_models.training.log import TrainingLog
 from online_models.training.networks import CalibratedRanker
-from online_models.training.ranker import fit_ranker
+from online_models.training.ranker import fit_ranker, refit_ranker
 from online_models.training.trial import trial_bundle
 
 MOST_EXPOSURES: Final = 15_000
@@ -122,6 +122,9 @@ class PrequentialTrainer:
             )
             log.info("before event %d: %s", end, choice.remark)
             self.ranker = choice.ranker
+        if self.ranker is network:
+            budget = Budget.of(self._times.ranker_s)
+            self.ranker = refit_ranker(network, known, budget=budget, rng=self._rng)
 
     def bundle(self, end: int) -> Bundle:
         """Return the models as they are, over the items that exist at an event."""

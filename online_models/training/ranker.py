@@ -70,43 +70,61 @@ def fit_ranker(
     if not learned or not found:
         return untrained_ranker()
     lists = _Lists.of(learned, rng)
-    flat = lists.features.reshape(-1, len(FEATURES))
-    ranker = Ranker(flat.mean(axis=0), flat.std(axis=0))
     held_out = _HeldOut.of(found)
     learnable = [
         is_learnable(early) and is_learnable(late)
         for early, late in zip(lists.labels.T, held_out.came.T, strict=True)
     ]
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": ranker.of_clicks()},
-            {"params": [ranker.given_click], "lr": _HEAD_LEARNING_RATE},
-        ],
-        lr=_LEARNING_RATE,
-        weight_decay=_WEIGHT_DECAY,
-    )
-    best, best_state, since = held_out.loss(ranker), copy.deepcopy(ranker.state_dict()), 0
-    for epoch in range(epochs):
-        ranker.train()
-        order = rng.permutation(len(lists.features))
-        for start in range(0, len(order), _BATCH):
-            loss = lists.loss(ranker, order[start : start + _BATCH], learnable)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+    fitting = _Fitting(lists, learnable, rng)
+    ranker = fitting.ranker
+    best, best_state, best_epoch = held_out.loss(ranker), copy.deepcopy(ranker.state_dict()), 0
+    for epoch in range(1, epochs + 1):
+        fitting.learn()
         reached = held_out.loss(ranker)
-        since += 1
         if reached < best:
-            best, best_state, since = reached, copy.deepcopy(ranker.state_dict()), 0
-        report((epoch + 1) / epochs)
-        if budget.over() or since >= _PATIENCE:
+            best, best_state, best_epoch = reached, copy.deepcopy(ranker.state_dict()), epoch
+        report(epoch / epochs)
+        if budget.over() or epoch - best_epoch >= _PATIENCE:
             break
     ranker.load_state_dict(best_state)
     report(1.0)
     ranker.eval()
     with torch.no_grad():
         scores = ranker(held_out.features)
-    return CalibratedRanker(ranker, calibrate(scores, held_out.labels(), lists.usual))
+    calibration = calibrate(scores, held_out.labels(), lists.usual)
+    return CalibratedRanker(ranker, calibration, best_epoch)
+
+
+def refit_ranker(
+    fitted: CalibratedRanker,
+    exposures: Sequence[Exposure],
+    *,
+    budget: Budget,
+    rng: np.random.Generator,
+) -> CalibratedRanker:
+    """Return a ranker that learned from nothing as long as the given one, from other exposures.
+
+    What chose the epoch of a ranker are the newest exposures, which tell most of a log that drifts:
+    here they are learned from too. The calibration stays.
+
+    Args:
+        fitted: from `fit_ranker`; it is returned where the fusion was best, or time does not
+            suffice.
+        exposures: all, in the order of time.
+        budget: when time is over, the given ranker stays.
+        rng: draws the lists.
+    """
+    learned = [each for each in exposures if each.target >= 0 and len(each.features) > 1]
+    if not fitted.epochs or not learned:
+        return fitted
+    learnable = (fitted.slopes > 0).tolist()
+    fitting = _Fitting(_Lists.of(learned, rng), learnable, rng)
+    for _ in range(fitted.epochs):
+        if budget.over():
+            return fitted
+        fitting.learn()
+    fitting.ranker.eval()
+    return CalibratedRanker(fitting.ranker, fitted.calibration, fitted.epochs)
 
 
 def untrained_ranker() -> CalibratedRanker:
@@ -176,6 +194,34 @@ class _Lists:
         given = scores[:, 0] + self.usual.intercepts  # (b, T), of the right ones
         given_click = loss_given_click(given, self.labels[rows], learnable)
         return functional.cross_entropy(scores[..., 0], right) + given_click
+
+
+class _Fitting:
+    """A ranker and what it learns with, epoch by epoch."""
+
+    def __init__(self, lists: _Lists, learnable: Sequence[bool], rng: np.random.Generator) -> None:
+        flat = lists.features.reshape(-1, len(FEATURES))
+        self.ranker = Ranker(flat.mean(axis=0), flat.std(axis=0))
+        self._lists, self._learnable, self._rng = lists, learnable, rng
+        self._optimiser = torch.optim.AdamW(
+            [
+                {"params": self.ranker.of_clicks()},
+                {"params": [self.ranker.given_click], "lr": _HEAD_LEARNING_RATE},
+            ],
+            lr=_LEARNING_RATE,
+            weight_decay=_WEIGHT_DECAY,
+        )
+
+    def learn(self) -> None:
+        """Learn every list once."""
+        self.ranker.train()
+        order = self._rng.permutation(len(self._lists.features))
+        for start in range(0, len(order), _BATCH):
+            rows = order[start : start + _BATCH]
+            loss = self._lists.loss(self.ranker, rows, self._learnable)
+            self._optimiser.zero_grad()
+            loss.backward()
+            self._optimiser.step()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,13 +37,14 @@ from online_models.training.measure import (
     task_figures,
 )
 from online_models.training.networks import CalibratedRanker, ContentTower, HistoryEncoder
-from online_models.training.ranker import fit_ranker
+from online_models.training.ranker import fit_ranker, refit_ranker
 from online_models.training.trial import trial_bundle
 
 CUTS: Final = (0.75, 0.87, 0.92)
 """Shares of the interactions where the parts end: encoder, ranker, choice; the rest measures."""
 
-_ENCODER_SHARE, _EXPOSURE_SHARE, _RANKER_SHARE, _REFIT_SHARE = 0.35, 0.25, 0.15, 0.15
+_ENCODER_SHARE, _EXPOSURE_SHARE, _RANKER_SHARE, _REFIT_SHARE = 0.3, 0.25, 0.1, 0.15
+_REFIT_RANKER_SHARE: Final = 0.1
 _CHALLENGER_SHARE: Final = 0.1
 _EXPORT_S: Final = 10.0  # what export and check take, beside a busy server
 _REFIT_EPOCHS: Final = 2
@@ -197,7 +198,11 @@ def fit(log: TrainingLog, life: Life, options: TrainOptions, report: Report) -> 
         rng=rng,
         report=lambda share: report("refit", share),
     )
-    return Models(model, choice.ranker, metrics | {"seconds": round(budget.spent_s, 1)})
+    ranker = choice.ranker
+    if ranker is network:
+        seen = [each for part in parts for each in part]
+        ranker = refit_ranker(network, seen, budget=budget.share(_REFIT_RANKER_SHARE), rng=rng)
+    return Models(model, ranker, metrics | {"seconds": round(budget.spent_s, 1)})
 
 
 def _expose(
@@ -268,6 +273,6 @@ def _measure(
         "remarks": [
             *remarks(test),
             *filter(None, [choice.remark]),
-            "measured on the last part of the log, before the encoder learned on from all of it",
+            "measured on the last part of the log, before the models learned from all of it",
         ],
     }

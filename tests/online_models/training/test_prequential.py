@@ -170,8 +170,9 @@ def test_a_ranker_knows_neither_later_exposures_nor_what_came_later(
     """A request may be asked before a training whose answer comes after it."""
     seen: list[list[Exposure]] = []
 
-    def spy(*parts: list[Exposure], **_: object) -> None:
+    def spy(*parts: list[Exposure], **_: object) -> CalibratedRanker:
         seen.append([each for part in parts for each in part])
+        return untrained_ranker()
 
     monkeypatch.setattr(prequential, "fit_ranker", spy)
     trainer = trainer_of(log)

@@ -15,7 +15,13 @@ from online_models.training.exposures import Exposure
 from online_models.training.labels import NEVER
 from online_models.training.measure import ranker_ranks, task_figures
 from online_models.training.networks import CalibratedRanker, Ranker
-from online_models.training.ranker import fit_ranker, probabilities_of, scores_of
+from online_models.training.ranker import (
+    fit_ranker,
+    probabilities_of,
+    refit_ranker,
+    scores_of,
+    untrained_ranker,
+)
 
 pytestmark = pytest.mark.training
 
@@ -161,3 +167,33 @@ def test_its_graph_answers_as_it_does(
     path.write_bytes(export_ranker(ranker))
     found = OnnxModel(path)(features=test[0].features)
     np.testing.assert_allclose(found, probabilities_of(ranker, test[0]), atol=PARITY_TOLERANCE)
+
+
+def test_it_learns_from_the_newest_too_once_the_epoch_is_chosen() -> None:
+    """A signal that only what chose the epoch holds is learned then; the calibration stays."""
+    old, new = some_exposures(600, 41, 2.0), some_exposures(600, 42, 2.0)
+    turned = [replace(each, features=np.roll(each.features, 1, axis=1)) for each in new]
+    fitted = fit(old, new)
+    assert fitted.epochs > 0
+    torch.manual_seed(0)
+    refitted = refit_ranker(
+        fitted, [*old, *turned], budget=Budget.of(60), rng=np.random.default_rng(0)
+    )
+    test = [
+        replace(each, features=np.roll(each.features, 1, axis=1))
+        for each in some_exposures(300, 43, 2.0)
+    ]
+    before, after = (ranker_ranks(each, test)["ranker"] for each in (fitted, refitted))
+    assert np.mean(after < 5) > np.mean(before < 5) + 0.2
+    assert torch.equal(refitted.slopes, fitted.slopes)
+
+
+def test_without_time_to_learn_again_a_ranker_stays() -> None:
+    """And so does one that orders as the fusion does."""
+    fitted = fit(some_exposures(100, 44, 2.0), some_exposures(100, 45, 2.0))
+    late = Budget.of(0)
+    rng = np.random.default_rng(0)
+    assert refit_ranker(fitted, some_exposures(100, 46, 2.0), budget=late, rng=rng) is fitted
+    fusion = untrained_ranker()
+    whole = Budget.of(60)
+    assert refit_ranker(fusion, some_exposures(100, 46, 2.0), budget=whole, rng=rng) is fusion
