@@ -30,9 +30,10 @@ from replay import world
 from replay.evaluate import drift
 from replay.evaluate.drift import Recovery, recovery_of, swap_roles
 from replay.evaluate.figures import figures
-from replay.evaluate.judge import PRODUCT, Judge, Plan
+from replay.evaluate.judge import Judge, Plan
 from replay.evaluate.outcome import Outcome
 from replay.evaluate.report import Meta, write_report
+from replay.evaluate.request import PRODUCT
 from replay.generated_log import to_events, to_items
 from replay.generator import generate
 
@@ -66,7 +67,8 @@ def main(
     for amount, share in (("half of the items", 0.5), ("all items", 1.0)):
         swapped = swap_roles(as_it_is, drift_ts_ms, np.random.default_rng(seed), share)
         logs[f"roles of {amount}"] = swapped, catalogue
-    plan = Plan(requests, expose_from=0.1, judge_from=0.2, trainings=max(trainings, 0))
+    trained = max(trainings, 0)
+    plan = Plan(requests, expose_from=0.1, judge_from=0.2, trainings=trained, slates=0)
     models = seed if trainings >= 0 else None
     outcomes = {name: _judged(name, *each, plan, models) for name, each in logs.items()}
     found = {name: recovery_of(each, drift_ts_ms, window=window) for name, each in outcomes.items()}

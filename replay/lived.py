@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.errors import FreshetError
+from freshet.core.errors import FreshetError, RequestError
 from freshet.core.events.codec import decode_item, encode
 from freshet.core.events.producer import EventProducer, Record
 from freshet.core.events.schema import Event
@@ -28,12 +28,13 @@ from freshet.core.state.records import unpack_items, unpack_users
 from online_models.artifacts.bundle import Bundle
 from online_models.artifacts.registry import Registry
 from online_models.training.log import TrainingLog
-from serving.answer import Query
+from serving.answer import Query, RankQuery
 from serving.filters import keep
 from serving.item_state import ItemState
 from serving.item_table import ItemTable
 from serving.live_bundle import BoundBundle, LiveBundle
 from serving.moment import Moment, State, hydrate
+from serving.pipeline import rank_items
 from serving.ranking import Ranked, rank, rerank
 from serving.sources.found import Found
 from serving.sources.gather import gather
@@ -53,6 +54,7 @@ STANDINGS_EVENTS: Final = 100  # who leads for everyone is computed again after 
 _ONE: Final = 0  # the only partition
 _NO_FOLDER: Final = Path("/nonexistent")  # bundles are handed over, not looked for
 _NO_DEADLINE_MS: Final = 10_000
+_UNNAMED: Final = "-"  # the request id of an answer that nobody gets
 T = TypeVar("T")
 
 
@@ -70,6 +72,20 @@ class Asked:
     found: list[Found]
     ranked: Ranked
     order: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Items that others chose, as the product ranks them.
+
+    Attributes:
+        scores: (n,) probabilities of a click by the ranker; else the fused source scores; nan for
+            an item that is not offered.
+        by_ranker: whether they are the ranker's.
+    """
+
+    scores: NDArray[np.float64]
+    by_ranker: bool
 
 
 class LivedLog:
@@ -105,6 +121,8 @@ class LivedLog:
         self._live = LiveBundle(Registry(_NO_FOLDER), self._table)
         users = _Users(self._store, self._keys.users(_ONE))
         self._state = State(settings, users, items, self._live, UserNotices())
+        clicks = msgspec.structs.replace(settings, value_dwell=0.0, value_conversion=0.0)
+        self._state_of_clicks = replace(self._state, settings=clicks)
         self._standings_at = -STANDINGS_EVENTS
         exists_from = log.exists_from()
         self._by_existence = np.argsort(exists_from, kind="stable")
@@ -168,6 +186,27 @@ class LivedLog:
             return None
         ranked = rank(moment, union)
         return Asked(moment, found, ranked, rerank(moment, ranked, k))
+
+    def rank(self, event: int, rows: NDArray[np.int64]) -> Scored:
+        """Return how the product ranks now, for the user of an event, items that others chose.
+
+        It ranks by clicks alone, whatever else the installation values. Who leads for everyone
+        stays as it was when `ask` last computed it, so that no later answer depends on this one.
+
+        Args:
+            event: whose user asks.
+            rows: (n,) distinct rows of the log.
+        """
+        ids = [self.log.items[row].item_id for row in rows.tolist()]
+        query = RankQuery(user=self._events[event].user_id, items=ids)
+        scores = np.full(len(rows), np.nan)
+        try:
+            answer = self._wait(rank_items(self._state_of_clicks, query, _UNNAMED)).answer
+        except RequestError:  # nothing of it is offered yet
+            return Scored(scores, by_ranker=False)
+        score_of = {item.item_id: item.score for item in answer.items}
+        scores[:] = [score_of.get(item_id, np.nan) for item_id in ids]
+        return Scored(scores, by_ranker=answer.quality in {"full", "partial"})
 
     def log_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows in the log of rows of the table."""

@@ -24,13 +24,16 @@ if TYPE_CHECKING:
     from online_models.training.exposures import Exposure
     from online_models.training.log import TrainingLog
     from replay.evaluate.check import Check
+    from replay.evaluate.click_figures import ClickFigures
     from replay.evaluate.figures import Figures
     from replay.evaluate.freshness import Freshness
     from replay.evaluate.judge import Plan, Trainer
     from replay.evaluate.outcome import Outcome
     from replay.evaluate.random_labels import Scorer
+    from replay.evaluate.request import Contestant
 
 SHOWN: Final = ("recall10", "recall20", "mrr20", "ndcg10", "coverage10")
+_CHALLENGER_S: Final = 60.0  # as long as the network may take
 PROTOCOL: Final = (
     "Events are lived in the order of their times; equal times keep the order of the file. A "
     "request sees the state of all events before it and of none after.",
@@ -44,6 +47,12 @@ PROTOCOL: Final = (
     "the candidates' fused rank; baselines order equal scores by the hash of the item.",
     "The baselines have one setting each for all logs, and learn from every event before the "
     "request; item-knn, ials and ease are retrained daily at most.",
+    "The encoder alone ranks the whole catalogue, in three rows that are no baselines and begin "
+    "with one training when the judging begins: frozen is never trained again, daily is trained "
+    "on when a day begins and the visits have grown by a tenth, online learns a few batches every "
+    "few hundred events.",
+    "Where the log holds impressions, slates of the part that is judged are ranked just before "
+    "they were shown, as a client's own candidates, and each item of them was clicked on or not.",
 )
 
 
@@ -82,6 +91,9 @@ class EvalMissingError(FreshetError):
 )
 @click.option("--models/--no-models", default=True, help="Whether the product has models at all.")
 @click.option(
+    "--challenger", is_flag=True, help="Let trees challenge the network that ranks, as they train."
+)
+@click.option(
     "--leaks/--no-leaks",
     default=True,
     help="Whether to check that nobody who is judged knows the future.",
@@ -105,6 +117,7 @@ def command(
     requests: int,
     trainings: int,
     models: bool,
+    challenger: bool,
     leaks: bool,
     freshness: bool,
     seed: int,
@@ -151,14 +164,19 @@ def command(
         bars = {path: progress.add_task(f"judge {log_name(path)}", total=1.0) for path in logs}
         for path, bar in bars.items():
             log = _read(path)
-            checks[log.name] = _checks(log, settings, seed) if leaks else []
+            checks[log.name] = _checks(log, settings, seed, models=models) if leaks else []
             report = partial(_move, progress, bar)
-            found.append(figures(_judge(log, settings, plan, seed, report, models=models), seed))
+            outcome = _judge(
+                log, settings, plan, seed, report, models=models, challenger=challenger
+            )
+            found.append(figures(outcome, seed))
             console.print(_table(found[-1]))
+            if found[-1].clicks is not None:
+                console.print(_clicks_table(found[-1].name, found[-1].clicks))
             for remark in [*remarks(found[-1]), *sentences(checks[log.name])]:
                 console.print(f"- {remark}")
             if freshness:
-                trainer = _trainer(log, seed, models=models)
+                trainer = _trainer(log, seed, models=models, challenger=challenger)
                 often = daily(log.arrays, plan)
                 fresh.append(measure_freshness(*log, settings, trainer, often, report))
     if report_file is not None:
@@ -174,6 +192,7 @@ def command(
         msgspec.json.encode(
             {
                 "logs": {each.name: each.headline for each in found},
+                "clicks": {each.name: each.clicks for each in found if each.clicks is not None},
                 "requests": requests,
                 "seed": seed,
                 "leak_checks": sum(map(len, checks.values())),
@@ -207,37 +226,58 @@ def _judge(
     report: Callable[[float], None],
     *,
     models: bool,
+    challenger: bool,
 ) -> Outcome:
     """Return what everyone foresaw of a log."""
     from replay.evaluate.baselines import baselines
+    from replay.evaluate.encoder_rows import encoder_rows
     from replay.evaluate.judge import Judge
 
-    trainer, others = _trainer(log, seed, models=models), baselines(log.arrays)
-    return Judge(*log, settings, trainer, others, plan).run(report)
+    trainer = _trainer(log, seed, models=models, challenger=challenger)
+    others = baselines(log.arrays)
+    parts: list[Contestant] = []
+    if models:
+        from online_models.training.lone_encoder import Effort, LoneEncoder
+
+        first = log.arrays.cut(plan.judge_from)
+        parts = encoder_rows(log.arrays, lambda own: LoneEncoder(own, Effort(), seed), first)
+    return Judge(*log, settings, trainer, others, plan, parts).run(report)
 
 
-def _trainer(log: _Log, seed: int, *, models: bool) -> Trainer | None:
+def _trainer(log: _Log, seed: int, *, models: bool, challenger: bool) -> Trainer | None:
     """Return what trains the product's models, None for a product without."""
     from online_models.training.prequential import PrequentialTrainer, TrainingTimes
 
-    return PrequentialTrainer(log.arrays, TrainingTimes(), seed) if models else None
+    times = TrainingTimes(challenger_s=_CHALLENGER_S if challenger else 0.0)
+    return PrequentialTrainer(log.arrays, times, seed) if models else None
 
 
-def _checks(log: _Log, settings: Settings, seed: int) -> list[Check]:
+def _checks(log: _Log, settings: Settings, seed: int, *, models: bool) -> list[Check]:
     """Return what the checks for knowledge of the future came to."""
     import numpy as np
 
     from online_models.training.budget import Budget
+    from online_models.training.lone_encoder import Effort, LoneEncoder
     from online_models.training.ranker import fit_ranker, scores_of
     from replay.evaluate.baselines import baselines
-    from replay.evaluate.leaks import check_leaks
+    from replay.evaluate.encoder_rows import encoder_rows
+    from replay.evaluate.leaks import MOMENTS, check_leaks
 
     def fit(exposures: Sequence[Exposure], later: Sequence[Exposure]) -> Scorer:
         rng = np.random.default_rng(seed)
         ranker = fit_ranker(exposures, later, epochs=5, budget=Budget.of(30), rng=rng)
         return lambda exposure: scores_of(ranker, exposure)
 
-    return check_leaks(log.arrays, log.events, settings, baselines, fit=fit, seed=seed)
+    def fresh(arrays: TrainingLog) -> LoneEncoder:  # no clock may end what must come out alike
+        return LoneEncoder(arrays, Effort(first_epochs=1), seed, now=lambda: 0.0)
+
+    first = log.arrays.cut(MOMENTS[0] / 2)  # early enough to learn on before they are asked
+
+    def others(arrays: TrainingLog) -> list[Contestant]:
+        parts = encoder_rows(arrays, fresh, first) if models else []
+        return [*baselines(arrays), *parts]
+
+    return check_leaks(log.arrays, log.events, settings, others, fit=fit, seed=seed)
 
 
 def _table(found: Figures) -> Table:
@@ -252,6 +292,25 @@ def _table(found: Figures) -> Table:
         style = "bold" if scores.contestant == "product" else None
         values = (_shown(getattr(scores, name)) for name in SHOWN)
         table.add_row(scores.contestant, *values, style=style)
+    return table
+
+
+def _clicks_table(name: str, clicks: ClickFigures) -> Table:
+    """Return what everyone foresaw of the clicks on what was shown."""
+    from rich.table import Table
+
+    title = f"{name}: clicks on {clicks.impressions:,} impressions"
+    table = Table(title=title, title_justify="left")
+    table.add_column("contestant")
+    for column in ("AUC", "log loss", "calibration error", "foreseen / true"):
+        table.add_column(column, justify="right")
+    for each in clicks.scores:
+        estimates = (each.auc, each.log_loss, each.foreseen_over_true)
+        auc, loss, ratio = (_shown(found and found.value) for found in estimates)
+        style = "bold" if each is clicks.product else None
+        table.add_row(
+            each.contestant, auc, loss, _shown(each.calibration_error), ratio, style=style
+        )
     return table
 
 
@@ -281,6 +340,7 @@ def _write_report(
         "processors": str(os.cpu_count()),
         "requests at most": f"{plan.requests:,}",
         "judged from": f"{plan.judge_from:.0%} of each log",
+        "slates at most": f"{plan.slates:,}",
         "trainings": f"{2 + plan.trainings} of the encoder, {1 + plan.trainings} of the ranker",
         "seed": str(seed),
         "written": datetime.fromtimestamp(system_clock() / 1000, UTC).strftime("%Y-%m-%d %H:%M"),

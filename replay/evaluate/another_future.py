@@ -13,18 +13,22 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from freshet.core.events.schema import INTERACTION, Event
+from freshet.core.events.schema import IMPRESSION, INTERACTION, Event
 from freshet.core.settings import Settings
 from freshet.core.state.records import HISTORY_LENGTH
 from online_models.artifacts.bundle import Bundle
+from online_models.training.histories import Histories, thinned
 from online_models.training.log import TrainingLog
 from replay.evaluate.check import Check
-from replay.evaluate.judge import PRODUCT
-from replay.evaluate.request import LIST_LENGTH, Contestant, Request, Rows
+from replay.evaluate.click_baselines import click_baselines
+from replay.evaluate.request import LIST_LENGTH, PRODUCT, Contestant, Request, Rows
+from replay.evaluate.slates import Slates
 from replay.lived import Asked, LivedLog
 
 FEATURES: Final = f"features of the {PRODUCT}"
+CLICKS: Final = f"clicks foreseen by the {PRODUCT}"
 USERS: Final = 30  # asked at a moment
+SHOWN: Final = 10  # items of the slate that all of them are to have been shown
 
 Contestants = Callable[[TrainingLog], Sequence[Contestant]]
 """Returns who is judged beside the product; none of them has learned anything."""
@@ -63,6 +67,7 @@ def redrawn_future(
             user=log.user[who],
             item=place[log.item[what]],
             kind=log.kind[what],
+            dwell_s=log.dwell_s[what],
             draw=log.draw[what],
         ),
         [*events[:at], *others],
@@ -95,6 +100,7 @@ class Witness:
         self.log = log
         self.lived = LivedLog(log, events, settings)
         self._others = others(log)
+        self._of_clicks = click_baselines(log, Slates(log, Histories(log)))
         self._train = train
 
     def answers(self, at: int, users: Sequence[int]) -> dict[str, list[tuple[object, ...]]]:
@@ -102,7 +108,8 @@ class Witness:
 
         Returns:
             By contestant, the item ids for each user; for the product also the candidates and
-            their features to the bit, since these are what its ranker learns from.
+            their features to the bit, since these are what its ranker learns from. Where the log
+            holds impressions, also what everyone says of the same slate.
         """
         self.lived.live(at)
         if self._train is not None:
@@ -112,12 +119,28 @@ class Witness:
             asked = self.lived.ask(int(np.argmax(self.log.user == user)), LIST_LENGTH)
             answers[PRODUCT].append(self._listed(asked))
             answers[FEATURES].append(self._seen(asked))
+        if (self.log.kind[:at] == IMPRESSION).any():
+            answers |= self._clicks_foreseen(at, users)
         requests = [request_at(self.log, at, user) for user in users]
         for contestant in self._others:
             contestant.learn(at)
             lists = [contestant.recommend(request) for request in requests]
             answers[contestant.name] = [self._ids(rows) for rows in lists]
         return answers
+
+    def _clicks_foreseen(
+        self, at: int, users: Sequence[int]
+    ) -> dict[str, list[tuple[object, ...]]]:
+        """Return what everyone says of one slate of items that exist, for each user."""
+        existing = np.flatnonzero(self.log.exists_from() <= at)
+        slate = thinned(existing[np.argsort(self.log.hashes[existing], kind="stable")], SHOWN)
+        events = [int(np.argmax(self.log.user == user)) for user in users]
+        ranked = [self.lived.rank(event, slate).scores.tobytes() for event in events]
+        foreseen: dict[str, list[tuple[object, ...]]] = {CLICKS: [(each,) for each in ranked]}
+        for contestant in self._of_clicks:
+            contestant.learn(at)
+            foreseen[contestant.name] = [(contestant.scores(slate).tobytes(),)] * len(users)
+        return foreseen
 
     def _listed(self, asked: Asked | None) -> tuple[object, ...]:
         if asked is None:
@@ -154,13 +177,14 @@ def compare_futures(real: Witness, false: Witness, at: int) -> Check:
     for witness in (real, false):
         witness.lived.close()
     leaking = [f"{name} in {count}" for name, count in differ.items() if count]
-    asked = f"{len(users)} users were asked at event {at:,}, of {len(differ) - 1} contestants"
+    contestants = len(differ.keys() - {FEATURES, CLICKS})
+    asked = f"{len(users)} users were asked at event {at:,}, of {contestants} contestants"
     return Check(
         name="another future",
         passed=not leaking if users else None,
         found=f"{asked}, with the future as it was and drawn anew: "
         + (f"other answers from {', '.join(leaking)}." if leaking else "not one answer differs."),
-        figures={"users": len(users), "contestants": len(differ) - 1, "differ": len(leaking)},
+        figures={"users": len(users), "contestants": contestants, "differ": len(leaking)},
     )
 
 

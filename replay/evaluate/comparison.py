@@ -9,7 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from online_models.maths.intervals import blocks_of, holm, most_cautious, paired_difference
+from online_models.maths.intervals import (
+    Difference,
+    blocks_of,
+    holm,
+    most_cautious,
+    paired_difference,
+)
 from replay.evaluate.outcome import Outcome
 
 
@@ -56,10 +62,6 @@ def compare(
 ) -> list[Comparison]:
     """Return the comparison of each contestant with one baseline.
 
-    Two intervals are made, one from blocks of users on a day and one from whole users, and the
-    wider one is given: the first catches days on which all goes well, the second people with
-    whom all goes well.
-
     Args:
         outcome: the requests.
         hits: by contestant, (n,) 1 where its list held the target.
@@ -73,15 +75,9 @@ def compare(
     kept = np.ones(len(outcome.events), bool) if mask is None else mask
     events = outcome.events[kept]
     users, ts_ms = outcome.log.user[events], outcome.log.ts_ms[events]
-    blockings = (blocks_of(users, ts_ms), users)
     mine, theirs = {name: hits[name][kept] for name in contestants}, hits[baseline][kept]
     found = {
-        name: most_cautious(
-            [
-                paired_difference(values, theirs, blocks, np.random.default_rng(seed))
-                for blocks in blockings
-            ]
-        )
+        name: cautious_difference(values, theirs, users, ts_ms, seed)
         for name, values in mine.items()
     }
     corrected = holm(np.array([each.p for each in found.values()]))
@@ -92,11 +88,11 @@ def compare(
             recall20=float(mine[name].mean()),
             baseline_recall20=float(theirs.mean()),
             absolute=each.absolute,
-            low=_finite(each.low),
-            high=_finite(each.high),
-            delta_pct=_finite(100 * each.relative),
-            ci_low=_finite(100 * each.relative_low),
-            ci_high=_finite(100 * each.relative_high),
+            low=finite(each.low),
+            high=finite(each.high),
+            delta_pct=finite(100 * each.relative),
+            ci_low=finite(100 * each.relative_low),
+            ci_high=finite(100 * each.relative_high),
             p=each.p,
             p_holm=float(p_holm),
         )
@@ -104,5 +100,33 @@ def compare(
     ]
 
 
-def _finite(value: float) -> float | None:
+def cautious_difference(
+    mine: NDArray[np.float64],
+    theirs: NDArray[np.float64],
+    users: NDArray[np.int64],
+    ts_ms: NDArray[np.int64],
+    seed: int,
+) -> Difference:
+    """Return mean(mine) - mean(theirs) with the wider one of two intervals.
+
+    One is made from blocks of users on a day, one from whole users: the first catches days on
+    which all goes well, the second people with whom all goes well.
+
+    Args:
+        mine: (n,) values.
+        theirs: (n,) values of the same requests.
+        users: (n,) numbers of their users.
+        ts_ms: (n,) their event times.
+        seed: of the resampling; equal seeds draw alike.
+    """
+    return most_cautious(
+        [
+            paired_difference(mine, theirs, blocks, np.random.default_rng(seed))
+            for blocks in (blocks_of(users, ts_ms), users)
+        ]
+    )
+
+
+def finite(value: float) -> float | None:
+    """Return a figure, None where it cannot be said."""
     return value if math.isfinite(value) else None

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from freshet.core.events.schema import Event
 from online_models.maths.accuracy import gains_at
 from online_models.training.histories import Histories
-from replay.evaluate.judge import PRODUCT
 from replay.evaluate.outcome import Outcome
 from replay.evaluate.plots import BASELINE_COLOUR, GREY, PRODUCT_COLOUR
 from replay.evaluate.report import Section
+from replay.evaluate.request import PRODUCT
 
 RECOVERED: Final = 0.95  # of the level before
 WINDOW: Final = 150  # requests

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from online_models.maths.accuracy import hits_at
 from online_models.training.histories import Histories
+from replay.evaluate.click_figures import ClickFigures, click_figures
 from replay.evaluate.comparison import Comparison, compare
 from replay.evaluate.outcome import Outcome
+from replay.evaluate.request import PRODUCT
 from replay.evaluate.scores import Scores, scores_of
 from replay.evaluate.slices import slices_of
-
-PRODUCT: Final = "product"
-"""The contestant that the report is about."""
 
 WINDOWS: Final = 50  # of the curve over time
 
@@ -86,6 +85,8 @@ class Figures:
         comparisons: of all that are no baselines with the best baseline; empty without one.
         slices: parts of the requests.
         curve: all of them over time.
+        clicks: on what people were shown; None where the log tells nothing of it.
+        facts: what else there is to know of the run, by name.
     """
 
     name: str
@@ -97,6 +98,8 @@ class Figures:
     comparisons: list[Comparison]
     slices: list[Slice]
     curve: Curve
+    clicks: ClickFigures | None
+    facts: dict[str, float]
 
 
 def figures(outcome: Outcome, seed: int = 0) -> Figures:
@@ -130,6 +133,8 @@ def figures(outcome: Outcome, seed: int = 0) -> Figures:
         comparisons=comparisons,
         slices=_slices(outcome, hits, best, seed),
         curve=_curve(outcome, hits),
+        clicks=click_figures(outcome.impressions, seed) if outcome.impressions else None,
+        facts=outcome.facts,
     )
 
 

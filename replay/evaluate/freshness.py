@@ -17,11 +17,11 @@ from online_models.maths.accuracy import hits_at, reciprocal_ranks_at
 from online_models.maths.intervals import LEVEL
 from online_models.training.log import TrainingLog
 from replay.evaluate.comparison import Comparison, compare
-from replay.evaluate.judge import PRODUCT, Judge, Plan, Report, Trainer
+from replay.evaluate.judge import Judge, Plan, Report, Trainer
 from replay.evaluate.outcome import Outcome
 from replay.evaluate.plots import BASELINE_COLOUR, GREY, PRODUCT_COLOUR
 from replay.evaluate.report import Section
-from replay.evaluate.request import LIST_LENGTH
+from replay.evaluate.request import LIST_LENGTH, PRODUCT
 from replay.evaluate.stale import Arm, SharedTrainer, StaleLife, StaleProduct
 from replay.lived import LivedLog
 
@@ -105,7 +105,7 @@ def measure_freshness(
         plan: what is asked when; see `daily` for the trainings.
         report: told the share that is done.
     """
-    plan = plan if trainer is not None else replace(plan, trainings=0)
+    plan = replace(plan, slates=0, trainings=plan.trainings if trainer is not None else 0)
     lives = [
         StaleLife(LivedLog(log, events, settings), delay_s, plan.trainings) for delay_s in DELAYS_S
     ]

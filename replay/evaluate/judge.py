@@ -23,12 +23,15 @@ from online_models.maths.topk import top_k
 from online_models.training.exposures import Exposure
 from online_models.training.histories import Histories
 from online_models.training.log import TrainingLog
+from replay.evaluate.click_baselines import click_baselines
+from replay.evaluate.impressions import ImpressionJudge
+from replay.evaluate.item_counts import ItemCounts
 from replay.evaluate.outcome import Outcome
-from replay.evaluate.request import LIST_LENGTH, Contestant, Request, Rows
+from replay.evaluate.request import LIST_LENGTH, PRODUCT, Contestant, Request, Rows
+from replay.evaluate.slates import Slate, Slates
 from replay.exposing import exposure_of
 from replay.lived import Asked, LivedLog
 
-PRODUCT: Final = "product"
 RANKER: Final = "ranker"
 FUSION: Final = "source fusion"
 
@@ -42,17 +45,20 @@ class Plan:
 
     Attributes:
         requests: most requests whose answers count, evenly over the time from `judge_from`.
-        exposures: most requests before that, for the product's first ranker to learn from.
+        exposures: most requests that the product's ranker learns from, whether they count or not,
+            evenly over the time from `expose_from` to its last training.
         expose_from: share of the log from which the product collects exposures.
         judge_from: share of the log from which answers count.
         trainings: times that the models are trained after the first, while answers count.
+        slates: most slates of impressions that are ranked, evenly over the time from `judge_from`.
     """
 
     requests: int = 8_000
-    exposures: int = 6_000
+    exposures: int = 18_000
     expose_from: float = 0.2
     judge_from: float = 0.4
     trainings: int = 2
+    slates: int = 4_000
 
 
 class Trainer(Protocol):
@@ -66,8 +72,8 @@ class Trainer(Protocol):
         """Train the encoder on the events before `end`."""
         ...
 
-    def train_ranker(self) -> None:
-        """Train the ranker on what was exposed so far."""
+    def train_ranker(self, end: int) -> None:
+        """Train the ranker on what was exposed, and what came of it, before `end`."""
         ...
 
     def bundle(self, end: int) -> Bundle:
@@ -82,6 +88,8 @@ class _Notes:
     events: list[int] = field(default_factory=list)
     history_lengths: list[int] = field(default_factory=list)
     target_counts: list[int] = field(default_factory=list)
+    exposed: list[int] = field(default_factory=list)  # events whose items a source had found
+    ranker_exposures: int = 0
     found: int = 0
     training_s: float = 0.0
     lists: defaultdict[str, list[Rows]] = field(default_factory=lambda: defaultdict(list))
@@ -99,6 +107,7 @@ class Judge:
         trainer: trains the product's models; without one it serves without models.
         others: who answers the same requests.
         plan: what is asked when.
+        parts: who answers them too and is of the product, so that it is no baseline.
     """
 
     def __init__(
@@ -110,14 +119,17 @@ class Judge:
         trainer: Trainer | None,
         others: Sequence[Contestant],
         plan: Plan,
+        parts: Sequence[Contestant] = (),
     ) -> None:
         self._name, self._log, self._plan = name, log, plan
         self._trainer = trainer
-        self._others = others
+        self._baselines = [contestant.name for contestant in others]
+        self._others = [*others, *parts]
         self._lived = LivedLog(log, events, settings)
         self._histories = Histories(log)
-        self._counts = np.zeros(len(log.items), np.int64)
-        self._counted = 0
+        self._interactions = ItemCounts(log, np.flatnonzero(INTERACTION[log.kind]))
+        self._slates = Slates(log, self._histories)
+        self._impressions = ImpressionJudge(self._lived, click_baselines(log, self._slates))
         self._notes = _Notes()
 
     def run(self, report: Report = lambda _share: None) -> Outcome:
@@ -125,18 +137,34 @@ class Judge:
         log, plan = self._log, self._plan
         judged_from = log.cut(plan.judge_from)
         ask_between = self._histories.requests
-        before = ask_between(log.cut(plan.expose_from), judged_from, plan.exposures)
-        requests = np.r_[before, ask_between(judged_from, len(log), plan.requests)]
         trainings = self._trainings(judged_from)
-        for number, event in enumerate(requests.tolist()):
-            asked_at = int(self._histories.asked_at[event])
+        judged = ask_between(judged_from, len(log), plan.requests)
+        counting = set(judged.tolist())
+        learned = judged[:0]
+        if self._trainer is not None:
+            learned = ask_between(trainings[0], trainings[-1], plan.exposures)
+        requests = np.union1d(judged, learned)
+        timeline = self._timeline(requests, self._slates.between(judged_from, plan.slates))
+        for number, (asked_at, asked) in enumerate(timeline):
             while trainings and asked_at >= trainings[0]:
                 self._train(trainings.pop(0))
-            self._ask(event, asked_at, judged=asked_at >= judged_from)
-            report((number + 1) / len(requests))
+            if isinstance(asked, Slate):
+                self._impressions.ask(asked)
+            else:
+                self._ask(asked, asked_at, judged=asked in counting)
+            report((number + 1) / len(timeline))
         self._lived.live(len(log))
         self._lived.close()
         return self._outcome()
+
+    def _timeline(self, requests: Rows, slates: Sequence[Slate]) -> list[tuple[int, int | Slate]]:
+        """Return what is asked when: events to be foreseen, and slates to be ranked."""
+        asked_at = self._histories.asked_at[requests].tolist()
+        timeline: list[tuple[int, int | Slate]] = list(
+            zip(asked_at, requests.tolist(), strict=True)
+        )
+        timeline += [(slate.asked_at, slate) for slate in slates]
+        return sorted(timeline, key=lambda each: each[0])
 
     def _trainings(self, judged_from: int) -> list[int]:
         """Return the events before which the models are trained, ascending."""
@@ -151,7 +179,8 @@ class Judge:
         self._lived.live(end)
         self._trainer.train_encoder(end)
         if self._lived.now >= self._log.cut(self._plan.judge_from):
-            self._trainer.train_ranker()
+            self._trainer.train_ranker(end)
+            self._notes.ranker_exposures = sum(event < end for event in self._notes.exposed)
         self._lived.use(self._trainer.bundle(end))
         self._notes.training_s += perf_counter() - started_s
 
@@ -161,6 +190,8 @@ class Judge:
         lived.live(asked_at)
         asked = lived.ask(event, LIST_LENGTH)
         exposure = exposure_of(lived, event, asked)
+        if exposure.target >= 0:
+            notes.exposed.append(event)
         if judged:
             for name, rows in self._product_lists(asked).items():
                 notes.lists[name].append(rows)
@@ -172,6 +203,7 @@ class Judge:
 
     def _ask_others(self, event: int, asked_at: int) -> None:
         request, notes = self._request(event, asked_at), self._notes
+        self._interactions.learn(asked_at)
         for contestant in self._others:
             started_s = perf_counter()
             contestant.learn(asked_at)
@@ -179,7 +211,7 @@ class Judge:
             notes.seconds[contestant.name] += perf_counter() - started_s
         notes.events.append(event)
         notes.history_lengths.append(len(request.items))
-        notes.target_counts.append(int(self._count(asked_at)[self._log.item[event]]))
+        notes.target_counts.append(int(self._interactions.of_item[self._log.item[event]]))
 
     def _request(self, event: int, asked_at: int) -> Request:
         log = self._log
@@ -198,14 +230,6 @@ class Judge:
             ages_s=batch.ages_s[0][used],
             offered=offered,
         )
-
-    def _count(self, end: int) -> NDArray[np.int64]:
-        """Return the interactions with each item before an event, (n_items,)."""
-        part = slice(self._counted, end)
-        acted = self._log.item[part][INTERACTION[self._log.kind[part]]]
-        np.add.at(self._counts, acted, 1)
-        self._counted = max(end, self._counted)
-        return self._counts
 
     def _product_lists(self, asked: Asked | None) -> dict[str, Rows]:
         """Return what the product answered, and what its parts would have, in rows of the log."""
@@ -229,6 +253,7 @@ class Judge:
         facts: dict[str, Any] = {
             "candidate_recall": notes.found / max(len(events), 1),
             "training_seconds": notes.training_s,
+            "ranker_exposures": notes.ranker_exposures,
             "refused_events": self._lived.refused,
         }
         return Outcome(
@@ -241,8 +266,9 @@ class Judge:
             lists={name: _padded(rows) for name, rows in notes.lists.items()},
             # The parts of the product are asked together, and each is as slow as the whole.
             seconds={name: notes.seconds.get(name, notes.seconds[PRODUCT]) for name in notes.lists},
-            baselines=[contestant.name for contestant in self._others],
+            baselines=self._baselines,
             facts=facts,
+            impressions=self._impressions.impressions(),
         )
 
 

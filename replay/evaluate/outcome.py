@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.training.log import TrainingLog
+from replay.evaluate.impressions import Impressions
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Outcome:
         seconds: by contestant, how long learning and answering took.
         baselines: the contestants that are fixed methods, to be beaten.
         facts: what else there is to know of the run, by name.
+        impressions: what was foreseen of the clicks on what people were shown; None where the log
+            holds no impressions, or clicks on none or all of them.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Outcome:
     seconds: dict[str, float]
     baselines: list[str]
     facts: dict[str, float] = field(default_factory=dict)
+    impressions: Impressions | None = None
 
     def ranks(self, contestant: str) -> NDArray[np.int64]:
         """Return the (n,) places of the targets in a contestant's lists, from 0; -1 = not there."""

@@ -10,7 +10,8 @@ from typing import Final
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from replay.evaluate.figures import PRODUCT, Figures
+from replay.evaluate.figures import Figures
+from replay.evaluate.request import PRODUCT
 
 PRODUCT_COLOUR: Final = "#2f6fed"
 BASELINE_COLOUR: Final = "#d97706"

@@ -12,7 +12,8 @@ import numpy as np
 
 from online_models.maths.intervals import LEVEL, holm
 from replay.evaluate.comparison import Comparison
-from replay.evaluate.figures import PRODUCT, Figures
+from replay.evaluate.figures import Figures
+from replay.evaluate.request import PRODUCT
 from replay.evaluate.scores import Scores
 
 SURE: Final = 0.05  # a loss in a slice is told when chance alone is rarer
@@ -27,7 +28,7 @@ def remarks(log: Figures) -> list[str]:
     when Holm's correction over all slices of the log leaves them sure, because among so many
     some are always below.
     """
-    told = [*_losses(log), *_slice_losses(log), *_narrower(log), *_doubts(log)]
+    told = [*_losses(log), *_slice_losses(log), *_narrower(log), *_clicks(log), *_doubts(log)]
     return [f"on {log.name} {sentence}" for sentence in told]
 
 
@@ -78,6 +79,27 @@ def _narrower(log: Figures) -> Iterator[str]:
         yield (
             f"the product shows fewer of the items than {found.baseline}: coverage@10 "
             f"{product.coverage10:.4f} < {baseline.coverage10:.4f}"
+        )
+
+
+def _clicks(log: Figures) -> Iterator[str]:
+    if log.clicks is None:
+        return
+    product = log.clicks.product
+    for each in log.clicks.scores:
+        if each.auc_gap is not None and each.auc_gap.value < 0:
+            gap = each.auc_gap
+            known = gap.low is not None and gap.high is not None
+            between = f" (difference {gap.low:+.4f} to {gap.high:+.4f})" if known else ""
+            yield (
+                f"{each.contestant} tells impressions with a click from those without better: AUC "
+                f"{product.auc.value:.4f} < {each.auc.value:.4f}{between}"
+            )
+    if product.foreseen_over_true is not None:
+        yield (
+            f"the ranker foresees {product.foreseen_over_true.value:.2f} times the clicks on what "
+            "was shown: it learned what is visited next among candidates of its own, and its "
+            "probabilities are not calibrated for slates that others chose"
         )
 
 

@@ -18,10 +18,13 @@ from markupsafe import Markup
 from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
+from online_models.maths.classification import CALIBRATION_BINS
 from online_models.maths.intervals import LEVEL, RESAMPLES, USER_BLOCKS, holm
 from replay.evaluate import plots
-from replay.evaluate.figures import PRODUCT, WINDOWS, Figures
+from replay.evaluate.click_baselines import RATE_STRENGTH
+from replay.evaluate.figures import WINDOWS, Figures
 from replay.evaluate.remarks import remarks
+from replay.evaluate.request import PRODUCT
 from replay.evaluate.slices import COLD_ITEM_INTERACTIONS, COLD_USER_EVENTS, HEAD_SHARE
 
 MISSING: Final = "\N{EN DASH}"  # in place of a figure
@@ -50,6 +53,8 @@ _CONSTANTS: Final = {
     "cold_user": COLD_USER_EVENTS,
     "cold_item": COLD_ITEM_INTERACTIONS,
     "head_pct": 100 * HEAD_SHARE,
+    "bins": CALIBRATION_BINS,
+    "rate_strength": RATE_STRENGTH,
     "product": PRODUCT,
     "columns": COLUMNS,
 }

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 LIST_LENGTH: Final = 20
 
+PRODUCT: Final = "product"
+"""The contestant that the judging is about."""
+
 Rows = NDArray[np.int64]
 """(n,) rows of the items of a log."""
 

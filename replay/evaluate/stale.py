@@ -142,9 +142,9 @@ class SharedTrainer:
         """Train the encoder on the events before `end`."""
         self._trainer.train_encoder(end)
 
-    def train_ranker(self) -> None:
-        """Train the ranker on what was exposed so far."""
-        self._trainer.train_ranker()
+    def train_ranker(self, end: int) -> None:
+        """Train the ranker on what was exposed, and what came of it, before `end`."""
+        self._trainer.train_ranker(end)
 
     def bundle(self, end: int) -> Bundle:
         """Return the models as they are, and give those who want them a copy that stays so."""

@@ -108,6 +108,24 @@ def test_the_event_itself_changes_the_target_alone(begin: Begin) -> None:
     assert np.array_equal(one.ranks, two.ranks)
 
 
+def test_what_came_of_a_request_is_its_label_and_no_feature(begin: Begin) -> None:
+    """A dwell and a purchase after it, found or not; without them all else is the same."""
+    events = random_events(5)
+    event = requests_of(events, 200, 250, 1)[0]
+    target = events[event]
+    after = [
+        msgspec.structs.replace(target, event_id=kind, type=kind, value=40.0)
+        for kind in ("dwell", "purchase")
+    ]
+    one = begin(events).expose(event)
+    two = begin([*events[: event + 1], *after, *events[event + 1 :]]).expose(event)
+    assert one.labels == (True, False, False)
+    assert two.labels == (True, True, True)
+    assert two.followed_at == (event + 1, event + 2)
+    assert np.array_equal(one.features, two.features)
+    assert begin(events, []).expose(0).labels == (True, False, False)
+
+
 def test_a_newcomer_is_exposed_to_what_is_popular(begin: Begin) -> None:
     """No source that needs a history has found anything."""
     events = random_events(4)

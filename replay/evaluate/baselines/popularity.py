@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from online_models.training.log import TARGET, TrainingLog
-from replay.evaluate.baselines.contestant import Unlearned
 from replay.evaluate.baselines.numbering import best
+from replay.evaluate.item_counts import ItemCounts
 from replay.evaluate.request import Request, Rows
 
 
@@ -41,20 +41,13 @@ class Popular:
     """The items with the most visits among the last `window`, or among all."""
 
     def __init__(self, log: TrainingLog, window: int | None = None) -> None:
-        self._items = log.item[TARGET[log.kind]]
-        self._unlearned = Unlearned(log)
-        self._window = len(log) if window is None else window
-        self._counts = np.zeros(len(log.items))
-        self._learned = 0
+        self._visits = ItemCounts(log, np.flatnonzero(TARGET[log.kind]), window)
 
     def learn(self, end: int) -> None:
         """Count the visits before `end`, and no longer those behind the window."""
-        before = self._learned
-        self._learned += len(self._unlearned.until(end))
-        forgotten = slice(max(before - self._window, 0), max(self._learned - self._window, 0))
-        np.add.at(self._counts, self._items[before : self._learned], 1)
-        np.subtract.at(self._counts, self._items[forgotten], 1)
+        self._visits.learn(end)
 
     def ranked(self, request: Request, k: int) -> Rows:
         """Return the k rows visited most."""
-        return best(self._counts, request.offered & (self._counts > 0), k)
+        counts = self._visits.of_item
+        return best(counts, request.offered & (counts > 0), k)

@@ -61,7 +61,7 @@ class Retrained:
     def __init__(self, log: TrainingLog, fit: Fit, retrain_visits: int) -> None:
         self._log = log
         self._fit = fit
-        self._moments = _moments(log, retrain_visits)
+        self._moments = mornings(log, retrain_visits)
         self._trained: Trained | None = None
         self._trained_at = -1
 
@@ -99,14 +99,21 @@ class Retrained:
         return Trained(self._fit(counts), rows, column)
 
 
-def _moments(log: TrainingLog, retrain_visits: int) -> Rows:
-    """Return the first events of the days on which to train, ascending."""
+def mornings(log: TrainingLog, retrain_visits: int = 1, growth: float = 0.0) -> Rows:
+    """Return the first events of the days (UTC) on which to train, ascending.
+
+    Args:
+        log: the log.
+        retrain_visits: fewest new visits since the last training.
+        growth: fewest new visits as a share of those that were trained on, which bounds the number
+            of trainings by the logarithm of the visits.
+    """
     day = log.ts_ms // _DAY_MS
-    mornings = np.flatnonzero(day[1:] > day[:-1]) + 1
-    visits_before = np.cumsum(TARGET[log.kind])[mornings - 1]
+    starts = np.flatnonzero(day[1:] > day[:-1]) + 1
+    visits_before = np.cumsum(TARGET[log.kind])[starts - 1]
     moments, trained_on = [], 0
-    for morning, visits in zip(mornings.tolist(), visits_before.tolist(), strict=True):
-        if visits - trained_on >= retrain_visits:
+    for morning, visits in zip(starts.tolist(), visits_before.tolist(), strict=True):
+        if visits - trained_on >= max(retrain_visits, growth * trained_on):
             moments.append(morning)
             trained_on = visits
     return np.array(moments, np.int64)

@@ -28,6 +28,7 @@ def _click_log(
         item=np.array(rows, np.int64),
         kind=np.full(len(rows), CLICK, np.int64),
         ts_ms=MIDNIGHT_MS + HOUR_MS * np.array(hours, np.int64),
+        dwell_s=np.zeros(len(rows)),
         draw=np.arange(len(rows), dtype=np.uint32),
         n_users=max(users) + 1,
     )

@@ -19,6 +19,7 @@ from online_models.training.histories import Histories
 from online_models.training.log import TrainingLog, build_log
 from replay.evaluate import another_future
 from replay.evaluate.another_future import (
+    CLICKS,
     FEATURES,
     Witness,
     compare_futures,
@@ -27,10 +28,11 @@ from replay.evaluate.another_future import (
 )
 from replay.evaluate.baselines import baselines
 from replay.evaluate.check import Check
+from replay.evaluate.click_baselines import ItemClickRate, RecentPopularity
 from replay.evaluate.request import Contestant, Request, Rows
 from replay.generated_log import to_events, to_items
 from replay.generator import generate
-from replay.lived import LivedLog
+from replay.lived import LivedLog, Scored
 from replay.world import Plan
 
 AT = 900
@@ -134,7 +136,8 @@ def test_the_product_and_the_baselines_know_nothing(invented: Any) -> None:
     check = compared(invented, baselines)
     assert check.passed, check.found
     assert check.figures["users"] == another_future.USERS
-    assert check.figures["contestants"] == 1 + len(baselines(invented[0]))
+    of_clicks = (ItemClickRate, RecentPopularity)
+    assert check.figures["contestants"] == 1 + len(baselines(invented[0])) + len(of_clicks)
 
 
 def test_whoever_looks_ahead_is_named(invented: Any) -> None:
@@ -160,6 +163,36 @@ def test_a_product_that_lives_too_far_is_caught(
     check = compared(invented, lambda _log: [])
     assert check.passed is False
     assert FEATURES in check.found
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_scores_of_a_slate_that_know_the_future_are_caught(
+    invented: Any, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    """Though the lists and the features are honest; to have seen the past alone is no crime."""
+
+    class Peeking(LivedLog):
+        def rank(self, event: int, rows: Rows) -> Scored:
+            seen = self.log.item[: self.now + 300 * ahead]
+            counts = np.bincount(seen, minlength=len(self.log.items))
+            return Scored(counts[rows].astype(np.float64), by_ranker=True)
+
+    monkeypatch.setattr(another_future, "LivedLog", Peeking)
+    check = compared(invented, lambda _log: [])
+    assert check.passed is not bool(ahead)
+    assert (CLICKS in check.found) is bool(ahead)
+    assert FEATURES not in check.found
+
+
+def test_a_click_rate_that_knows_the_future_is_caught(
+    invented: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By name."""
+    learn = ItemClickRate.learn
+    monkeypatch.setattr(ItemClickRate, "learn", lambda rate, end: learn(rate, end + 300))
+    check = compared(invented, lambda _log: [])
+    assert check.passed is False
+    assert f"{ItemClickRate.name} in" in check.found
 
 
 def test_models_that_know_the_future_are_caught(invented: Any, tmp_path: Path) -> None:

@@ -15,14 +15,14 @@ from online_models.artifacts.tiny import write_tiny_bundle
 from online_models.training.exposures import Exposure
 from online_models.training.histories import Histories
 from online_models.training.log import TrainingLog, build_log
-from replay.evaluate.judge import FUSION, PRODUCT, RANKER, Judge, Plan, Trainer
+from replay.evaluate.judge import FUSION, RANKER, Judge, Plan, Trainer
 from replay.evaluate.outcome import Outcome
-from replay.evaluate.request import LIST_LENGTH, Request, Rows
+from replay.evaluate.request import LIST_LENGTH, PRODUCT, Contestant, Request, Rows
 from replay.generated_log import to_events, to_items
 from replay.generator import generate
 from replay.world import Plan as WorldPlan
 
-PLAN = Plan(requests=60)
+PLAN = Plan(requests=60, slates=50)
 
 
 class Invented(NamedTuple):
@@ -73,7 +73,7 @@ class Apprentice:
     def train_encoder(self, end: int) -> None:
         self.told.append(("encoder", end))
 
-    def train_ranker(self) -> None:
+    def train_ranker(self, _end: int) -> None:
         self.told.append(("ranker", len(self.exposures)))
 
     def bundle(self, end: int) -> Bundle:
@@ -82,11 +82,14 @@ class Apprentice:
 
 
 def judged(
-    invented: Invented, others: Sequence[Diary] = (), trainer: Trainer | None = None
+    invented: Invented,
+    others: Sequence[Contestant] = (),
+    trainer: Trainer | None = None,
+    parts: Sequence[Contestant] = (),
 ) -> Outcome:
     """Run a judge over the invented log."""
     log, events, _ = invented
-    return Judge("invented", log, events, Settings(), trainer, others, PLAN).run()
+    return Judge("invented", log, events, Settings(), trainer, others, PLAN, parts).run()
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +113,30 @@ def test_everyone_answers_every_request_that_counts(outcome: Outcome, diary: Dia
     assert 20 < len(asked_at) <= PLAN.requests
     assert (np.diff(asked_at) >= 0).all()
     assert asked_at.min() >= log.cut(PLAN.judge_from)
-    assert outcome.baselines == ["diary"]
     assert (outcome.targets == log.item[outcome.events]).all()
+
+
+def test_a_part_of_the_product_is_asked_and_is_no_baseline(invented: Invented) -> None:
+    """Its lists stand beside the others."""
+    baseline, part = Diary(), Diary()
+    part.name = "part"
+    outcome = judged(invented, [baseline], parts=[part])
+    assert outcome.baselines == ["diary"]
+    assert (outcome.lists["part"] == outcome.lists["diary"]).all()
+    assert part.learned == baseline.learned
+
+
+def test_slates_are_ranked_where_answers_count(outcome: Outcome) -> None:
+    """Evenly over that time, at most as many as the plan allows; in the order of time."""
+    found = outcome.impressions
+    assert found is not None
+    assert found.slates == PLAN.slates
+    log = outcome.log
+    start_ms = int(log.ts_ms[log.cut(PLAN.judge_from)])
+    assert (np.diff(found.ts_ms) >= 0).all()
+    assert start_ms <= found.ts_ms[0] < start_ms + (log.ts_ms[-1] - start_ms) / 10
+    assert {len(each) for each in found.scores.values()} == {len(found.clicked)}
+    assert set(found.scores) == {PRODUCT, "item click rate", "recent popularity"}
 
 
 def test_lists_hold_what_is_offered_and_new_to_the_user(outcome: Outcome, diary: Diary) -> None:
@@ -173,6 +198,8 @@ def test_models_are_trained_when_the_plan_says(invented: Invented, tmp_path: Pat
     ends = [cut(0.2), cut(0.4), cut(0.6), cut(0.8)]
     assert [end for what, end in trainer.told if what == "encoder"] == ends
     assert [end for what, end in trainer.told if what == "bundle"] == ends
+    found = np.array([each.event for each in trainer.exposures if each.target >= 0])
+    assert outcome.facts["ranker_exposures"] == (found < ends[-1]).sum() > 0
     known = [exposures for what, exposures in trainer.told if what == "ranker"]
     asked_at = Histories(invented.log).asked_at[[each.event for each in trainer.exposures]]
     assert known == [int((asked_at < end).sum()) for end in ends[1:]]
@@ -185,7 +212,8 @@ def test_an_exposure_names_the_right_candidate(invented: Invented, tmp_path: Pat
     write_tiny_bundle(tmp_path, invented.items)
     trainer = Apprentice(load_bundle(tmp_path))
     outcome = judged(invented, trainer=trainer)
-    counted = trainer.exposures[-len(outcome.events) :]
+    seen = {each.event: each for each in trainer.exposures}
+    counted = [seen[event] for event in outcome.events.tolist()]
     assert [each.event for each in counted] == outcome.events.tolist()
     found = np.array([each.target >= 0 for each in counted])
     assert outcome.facts["candidate_recall"] == found.mean()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from replay.evaluate.click_figures import ClickFigures, ClickScores, Estimate
 from replay.evaluate.figures import Figures, figures
 from replay.evaluate.outcome import Outcome
 from replay.evaluate.remarks import remarks
@@ -58,6 +59,30 @@ def test_fewer_items_shown_is_news(outcome_of: Callable[..., Outcome]) -> None:
     found = large(with_interval(figures(outcome_of(lists, ["fixed"])), 5, 9))
     assert remarks(found) == [
         "on tiny the product shows fewer of the items than fixed: coverage@10 0.3333 < 1.0000"
+    ]
+
+
+def test_clicks_that_are_foreseen_worse_are_news(tiny: Outcome) -> None:
+    """And that the ranker's probabilities are of other candidates than those of the slates."""
+    sure, unsure = Estimate(-0.05, -0.07, -0.03), Estimate(-0.05, None, None)
+    half = Estimate(0.5, 0.4, 0.6)
+    product = ClickScores("product", Estimate(0.6, None, None), None, half, 0.2, half)
+    better, worse = (
+        ClickScores(name, Estimate(auc, None, None), gap, None, None, None)
+        for name, auc, gap in (("rate", 0.65, sure), ("noise", 0.5, Estimate(0.1, 0.0, 0.2)))
+    )
+    clicks = ClickFigures(9, 90, 0, 0.3, [product, better, worse])
+    found = large(with_interval(figures(tiny), 60, 90))
+    assert remarks(replace(found, clicks=clicks)) == [
+        "on tiny rate tells impressions with a click from those without better: "
+        "AUC 0.6000 < 0.6500 (difference -0.0700 to -0.0300)",
+        "on tiny the ranker foresees 0.50 times the clicks on what was shown: it learned what is "
+        "visited next among candidates of its own, and its probabilities are not calibrated for "
+        "slates that others chose",
+    ]
+    doubtful = [replace(product, foreseen_over_true=None), replace(better, auc_gap=unsure)]
+    assert remarks(replace(found, clicks=replace(clicks, scores=doubtful))) == [
+        "on tiny rate tells impressions with a click from those without better: AUC 0.6000 < 0.6500"
     ]
 
 

@@ -1,12 +1,14 @@
 """The report is one sound page, which holds everyone and takes nothing for markup."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import plotly.graph_objects as go
 import pytest
 
+from replay.evaluate.click_figures import ClickFigures, ClickScores, Estimate
 from replay.evaluate.figures import Figures, figures
 from replay.evaluate.outcome import Outcome
 from replay.evaluate.report import COLUMNS, Meta, Section, write_report
@@ -94,6 +96,35 @@ def test_the_gain_stands_with_its_interval(tiny: Outcome, write: Callable[..., s
     dash = "\N{EN DASH}"
     assert gain == ["tiny", "product", "0.7500", "fixed", "0.2500", "+0.5000", "+200.0", dash,
                     "1.000", "1.000"]  # fmt: skip
+
+
+def test_clicks_on_what_was_shown_have_a_table(tiny: Outcome, write: Callable[..., str]) -> None:
+    """With intervals where they are known; a log without impressions has none of it."""
+    whole = Estimate(0.25, 0.2, 0.3)
+    few = Estimate(0.5, None, None)
+    scores = [
+        ClickScores("product", whole, None, whole, 0.125, few),
+        ClickScores("rate", few, Estimate(-0.25, -0.5, 0.25), None, None, None),
+    ]
+    found = figures(tiny)
+    assert "shown, tiny" not in write([found])
+    page = Page(write([replace(found, clicks=ClickFigures(9, 90, 3, 0.3, scores))]))
+    assert page.open == []
+    rows = [row for row in page.rows if len(row) == 6]
+    dash, minus = "\N{EN DASH}", "\N{MINUS SIGN}"
+    assert rows[1:] == [
+        ["product", "0.2500 (0.2000 to 0.3000)", dash, "0.2500 (0.2000 to 0.3000)", "0.1250",
+         "0.500"],
+        ["rate", "0.5000", f"{minus}0.2500 ({minus}0.5000 to +0.2500)", dash, dash, dash],
+    ]  # fmt: skip
+
+
+def test_what_the_ranker_learned_from_is_told(tiny: Outcome, write: Callable[..., str]) -> None:
+    """Where there is one."""
+    found = figures(tiny)
+    assert "the last training of the ranker" not in Page(write([found])).text
+    told = Page(write([replace(found, facts={"ranker_exposures": 4321})])).text
+    assert "Before the last training of the ranker, 4,321 requests" in told
 
 
 def test_names_are_text(outcome_of: Callable[..., Outcome], write: Callable[..., str]) -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from freshet.core.settings import Settings
 from online_models.training.log import TrainingLog, build_log
-from replay.evaluate.judge import PRODUCT, Judge, Plan
-from replay.evaluate.request import Request, Rows
+from replay.evaluate.judge import Judge, Plan
+from replay.evaluate.request import PRODUCT, Request, Rows
 from replay.evaluate.stale import Arm, SharedTrainer, StaleLife, StaleProduct, is_taken
 from replay.generated_log import to_events, to_items
 from replay.generator import generate
@@ -71,7 +71,8 @@ def test_arms_beside_the_product(invented: Any) -> None:
     fresh, stale = StaleProduct(live, Arm()), StaleProduct(late, Arm(HOUR_S))
     hiding = Watching(late, Arm(HOUR_S, hides_seen=True))
     arms = [fresh, stale, hiding]
-    plan = Plan(requests=80, expose_from=0.3, judge_from=0.3)  # all are asked from the first on
+    # All are asked from the first on, and live in the same steps.
+    plan = Plan(requests=80, expose_from=0.3, judge_from=0.3, slates=0)
     lists = Judge("invented", log, events, Settings(), None, arms, plan).run().lists
     assert (lists[fresh.name] == lists[PRODUCT]).all()
     assert (lists[stale.name] != lists[PRODUCT]).any()

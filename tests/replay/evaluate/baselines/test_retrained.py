@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from online_models.training.log import TrainingLog
 from replay.evaluate.baselines.numbering import Numbering
 from replay.evaluate.baselines.query import DECAY
-from replay.evaluate.baselines.retrained import Retrained
+from replay.evaluate.baselines.retrained import Retrained, mornings
 from replay.evaluate.request import Request
 
 DAY_S = 86_400
@@ -49,6 +49,15 @@ def test_training_is_on_new_days_with_enough_visits(make_log: Callable[..., Trai
     assert counts[8,] == counts[8, 8] == [[[7.0]]]
     assert counts[4,] == [[[3.0]]]
     assert counts[tuple(range(9))] == [[[3.0]], [[7.0]]]
+
+
+def test_days_on_which_the_visits_have_grown_enough(make_log: Callable[..., TrainingLog]) -> None:
+    """By half since the last training: ten days of four visits; the log ends on a day far off."""
+    log = make_log([("a", "x", day * DAY_S) for day in range(10) for _ in range(4)])
+    assert mornings(log).tolist() == [*range(4, 44, 4)]
+    assert mornings(log, growth=0.5).tolist() == [4, 8, 12, 20, 32]
+    assert mornings(log, 16, growth=0.5).tolist() == [16, 32]
+    assert mornings(log, growth=100.0).tolist() == [4]
 
 
 def test_a_new_day_is_known_by_its_first_event_alone(make_log: Callable[..., TrainingLog]) -> None:
