@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from freshet.core.errors import EventError
-from freshet.core.events.codec import EMPTY, INVALID, decode_item
+from freshet.core.events.codec import decode_entry
 from freshet.core.events.partition import partition_of
 from freshet.core.events.producer import Record
 from freshet.core.metrics import APPLY_DURATION, EVENTS_APPLIED
@@ -86,15 +86,7 @@ class CatalogShell(FoldShell[FoldedCatalog, tuple[()]]):
         Raises:
             EventError: the record cannot be used.
         """
-        key, value = batch.keys[index], batch.values[index]
-        if not key:
-            raise EventError(EMPTY, "the record has no key; the key is the item id")
-        try:
-            item_id = key.decode()
-        except UnicodeDecodeError as error:
-            raise EventError(INVALID, f"the key is not UTF-8: {error}") from error
-        if value is not None and decode_item(value).item_id != item_id:
-            raise EventError(INVALID, f"the key {item_id!r} is not the item_id of the value")
+        item_id, _ = decode_entry(batch.keys[index], batch.values[index])
         if partition_of(item_id, self.context.partitions) != batch.partition:
             raise EventError(WRONG_PARTITION, "the item belongs to another; use murmur2")
         return item_id

@@ -9,9 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from freshet.core.events.control import ERASURE_PREFIX, Erasure, decode_erasure, user_hash
+from freshet.core.events.control import (
+    ERASURE_PREFIX,
+    Erasure,
+    decode_erasure,
+    forgotten_until_ms,
+    user_hash,
+)
 from freshet.core.events.partition import partition_of
-from freshet.core.events.schema import MAX_FUTURE_MS
 from freshet.core.state.records import Records
 from streams.partition_events import wrong_partition
 from streams.record_batch import RecordBatch
@@ -26,17 +31,13 @@ def is_erasure(batch: RecordBatch) -> bool:
 def read_erasure(batch: RecordBatch, partitions: int) -> tuple[Erasure, int]:
     """Return the erasure in a batch, and up to when events are forgotten, ms.
 
-    A clock far ahead of the log cannot erase what has not happened: then it is the log's time.
-
     Raises:
         EventError: it cannot be read, or the user's events are in another partition.
     """
     erasure = decode_erasure(batch.values[0] or b"")
     if partition_of(erasure.erase, partitions) != batch.partition:
         raise wrong_partition()
-    log_ts_ms = batch.ts_ms[0]
-    ahead = erasure.ts_ms > log_ts_ms + MAX_FUTURE_MS
-    return erasure, log_ts_ms if ahead else erasure.ts_ms
+    return erasure, forgotten_until_ms(erasure, batch.ts_ms[0])
 
 
 class ErasedPeople:

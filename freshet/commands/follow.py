@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import click
 import msgspec
 
 from freshet.commands.duration import SECONDS
+from freshet.commands.stopping import asked_to_stop
 from freshet.core.clock import system_clock
 from freshet.core.settings import Settings
 
@@ -89,7 +89,8 @@ def follow(
     registry = Registry(settings.models_dir)
     checkpoint = Path(settings.models_dir) / f".follow-{settings.namespace}.checkpoint"
     partitions = existing_partitions(settings)
-    with only_one(checkpoint), _asked_to_stop() as stopped:
+    # A mini-batch is finished, then the state is kept.
+    with only_one(checkpoint), asked_to_stop() as stopped:
         follower = Follower(
             registry, checkpoint, options=FollowOptions(), rules=GateRules(), clock=system_clock
         )
@@ -168,21 +169,6 @@ class _Life:
     def _save(self) -> None:
         self._saved_s = time.monotonic()
         self.follower.save()
-
-
-@contextmanager
-def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Yield what tells whether a signal came: a mini-batch is finished, then the state is kept."""
-    asked: list[int] = []
-    before = {
-        number: signal.signal(number, lambda found, _frame: asked.append(found))
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _decision_printer(*, as_json: bool) -> Callable[[Decision], None]:

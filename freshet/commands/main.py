@@ -30,7 +30,7 @@ VERBS = {
     "replay": "Play a recorded log into Kafka or over HTTP.",
     "worker": "Fold events from Kafka into Redis.",
     "serve": "Answer recommendations over HTTP and WebSocket.",
-    "train": "Train a model bundle from a log.",
+    "train": "Train a model bundle from a log, your own in Kafka or a file.",
     "eval": "Judge the product beside simple methods on logs, and write a report.",
     "models": "List, check and switch model bundles.",
     "chaos": "Pull every plug while events flow, then audit every count.",

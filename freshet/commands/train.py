@@ -1,23 +1,29 @@
-"""`freshet train`: from a recorded log, or from the stream, to published model bundles."""
+"""`freshet train`: from a log, the installation's own or a file, or from the stream, to bundles."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.util
 import os
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from freshet.commands.duration import Duration
 from freshet.commands.follow import Cadence, CadenceType, follow
+from freshet.commands.retrain import retrain
+from freshet.commands.stopping import interrupted_by_sigterm
 from freshet.core.clock import system_clock
 from freshet.core.errors import FreshetError
-from freshet.core.settings import load_settings
+from freshet.core.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from freshet.core.events.schema import Event, Item
     from online_models.artifacts.manifest import Manifest
+    from online_models.training.train import TrainOptions
 
 NICE = 10
 _STAGES = {
@@ -55,6 +61,12 @@ class TorchMissingError(FreshetError):
 )
 @click.option("--quick", is_flag=True, help="Enough for a first feed: well under a minute.")
 @click.option(
+    "--every",
+    "every_s",
+    type=Duration(),
+    help="Train now, and again at this distance until stopped: 24h for example.",
+)
+@click.option(
     "--follow", "following", is_flag=True, help="Learn from the stream instead, without end."
 )
 @click.option(
@@ -74,7 +86,8 @@ class TorchMissingError(FreshetError):
     "--json",
     "as_json",
     is_flag=True,
-    help="End with one JSON object, the manifest; with --follow, one for each decision.",
+    help="End with one JSON object, the manifest; with --every one for each training, with "
+    "--follow one for each decision.",
 )
 def command(
     log: Path | None,
@@ -84,18 +97,25 @@ def command(
     epochs: int | None,
     budget_s: float | None,
     quick: bool,
+    every_s: float | None,
     following: bool,
     publish_every: Cadence,
     stop_after: int | None,
     as_json: bool,
 ) -> None:
-    """Train item tower, sequence encoder and ranker on LOG and put the bundle in use.
+    """Train item tower, sequence encoder and ranker and put the bundle in use.
 
-    LOG is a file of JSON lines, plain or gzip: event_id, type, user_id, item_id, ts_ms (ms). It is
-    cut by time: its last part is foreseen, not learned, before the models see the whole log. The
-    figures stand beside those of simple counters, also where the counters win.
+    LOG is a file of JSON lines, plain or gzip: event_id, type, user_id, item_id, ts_ms (ms).
+    Without it the installation's own log is learned from: the events that Kafka keeps, up to now,
+    and the catalogue. Records that cannot be read are counted, and an erased person is left out.
+
+    The log is cut by time: its last part is foreseen, not learned, before the models see all of it.
+    The figures stand beside those of simple counters, also where the counters win.
 
     Running servers take the new bundle within seconds; `freshet models rollback` takes it back.
+
+    With --every it does so again and again. A training that fails is told and counted; the bundle
+    in use stays, and the next training has its time. Stop it at any moment.
 
     With --follow the ranker of the bundle in use learns on from what people do with the answers,
     as the worker joins them. Every few minutes it is judged by how well it foresaw the newest
@@ -104,14 +124,20 @@ def command(
 
     \b
     Examples:
+        freshet train
         freshet train my.events.jsonl.gz
         freshet train my.events.jsonl.gz --quick --models-dir /srv/models
         freshet train my.events.jsonl.gz --epochs 20 --budget-s 600
+        freshet train --every 24h
         freshet train --follow
         freshet train --follow --publish-every 2000 --json
     """
-    if following == (log is not None):
-        raise click.UsageError("name a LOG to train on, or --follow to learn from the stream")
+    if following and (log is not None or every_s is not None):
+        raise click.UsageError("--follow learns from the stream: neither LOG nor --every beside it")
+    if items_file is not None and log is None:
+        raise click.UsageError("--items belongs to a LOG; without one the catalogue is in Kafka")
+    if every_s is not None and every_s < 1:
+        raise click.UsageError("--every is at least 1s")
     if importlib.util.find_spec("torch") is None:
         raise TorchMissingError
     # Threads that spin while they wait for each other are ten times slower beside a busy server.
@@ -121,15 +147,12 @@ def command(
         os.nice(NICE)  # an answer goes before a mini-batch
         follow(settings, publish_every=publish_every, stop_after=stop_after, as_json=as_json)
         return
-    assert log is not None
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from freshet.commands.models import figures_table
-    from freshet.core.events.recorded import items_file_of, read_events, read_items
-    from online_models.artifacts.registry import Registry
-    from online_models.training.train import TrainOptions, train
-    from replay.exposing import ExposingLife
+    if every_s is not None:
+        os.nice(NICE)
+        arguments = _arguments(log, items_file, epochs=epochs, budget_s=budget_s, quick=quick)
+        retrain(settings, arguments, every_s=every_s, as_json=as_json)
+        return
+    from online_models.training.train import TrainOptions
 
     options = TrainOptions.quick() if quick else TrainOptions()
     options = dataclasses.replace(
@@ -137,14 +160,54 @@ def command(
         epochs=epochs or options.epochs,
         max_seconds=budget_s or options.max_seconds,
     )
+    with interrupted_by_sigterm():
+        _train(settings, log, items_file, options, as_json=as_json)
+
+
+def _arguments(
+    log: Path | None,
+    items_file: Path | None,
+    *,
+    epochs: int | None,
+    budget_s: float | None,
+    quick: bool,
+) -> list[str]:
+    """Return the arguments of one training among many."""
+    named = {"--items": items_file, "--epochs": epochs, "--budget-s": budget_s}
+    options = [text for name, value in named.items() if value for text in (name, str(value))]
+    return [*([str(log)] if log else []), *options, *(["--quick"] if quick else [])]
+
+
+def _train(
+    settings: Settings,
+    log: Path | None,
+    items_file: Path | None,
+    options: TrainOptions,
+    *,
+    as_json: bool,
+) -> None:
+    """Train once, show how far it is, and say what it came to."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from freshet.commands.models import figures_table
+    from online_models.artifacts.registry import Registry
+    from online_models.training.train import train
+    from replay.exposing import ExposingLife
+
     console = Console(stderr=True)
     registry = Registry(settings.models_dir)
     with Progress(console=console, transient=True) as progress:
         bars = {stage: progress.add_task(words, total=1.0) for stage, words in _STAGES.items()}
-        events = list(read_events(log))
-        items_file = items_file or items_file_of(log)
-        items = read_items(items_file) if items_file else []
-        progress.update(bars["read"], completed=1.0)
+
+        def report(stage: str, share: float) -> None:
+            progress.update(bars[stage], completed=share)
+
+        if log is None:
+            events, items = _own_log(settings, partial(report, "read"), console.print)
+        else:
+            events, items = _recorded(log, items_file)
+        report("read", 1.0)
         version = train(
             events,
             items,
@@ -152,11 +215,30 @@ def command(
             live=partial(ExposingLife, settings=settings),
             options=options,
             created_ts_ms=system_clock(),
-            report=lambda stage, share: progress.update(bars[stage], completed=share),
+            report=report,
         )
     manifest = registry.manifest(version)
     console.print(figures_table(manifest))
     _print_result(manifest, registry.path(version), as_json)
+
+
+def _recorded(log: Path, items_file: Path | None) -> tuple[Sequence[Event], Sequence[Item]]:
+    """Return the events of a file, and the catalogue that is named or lies beside it."""
+    from freshet.core.events.recorded import items_file_of, read_events, read_items
+
+    items_file = items_file or items_file_of(log)
+    return list(read_events(log)), read_items(items_file) if items_file else []
+
+
+def _own_log(
+    settings: Settings, report: Callable[[float], None], say: Callable[[str], None]
+) -> tuple[Sequence[Event], Sequence[Item]]:
+    """Return what Kafka keeps of the installation."""
+    from freshet.core.events.kept_log import read_kept_log
+
+    kept = read_kept_log(settings, report)
+    say(kept.describe())
+    return kept.events, kept.items
 
 
 def _print_result(manifest: Manifest, folder: Path, as_json: bool) -> None:

@@ -245,7 +245,7 @@ class Follower:
         self.published += came_true
         own = came_true or self._base == state["base"]
         if own:  # those that were removed since are known from before
-            self._kin = list(dict.fromkeys([*state["kin"], *self._kin]))[-KIN:]
+            self._kin = list(dict.fromkeys([*state.get("kin", []), *self._kin]))[-KIN:]
         self.learner.restore(state["learner"], ranker=own)
 
     def _foretold(self) -> dict[str, int]:

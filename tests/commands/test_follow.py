@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 import pytest
-from click.testing import CliRunner
 
-from freshet.commands import follow, train
+from freshet.commands import follow
 from freshet.commands.follow import Cadence, CadenceType, progress_text
 
 
@@ -92,17 +91,6 @@ def test_a_cadence_is_examples_or_a_duration(value: str) -> None:
     """Anything else is refused with an example."""
     with pytest.raises(click.BadParameter, match="write 2000"):
         CadenceType().convert(value, None, None)
-
-
-@pytest.mark.parametrize("arguments", [[], ["LOG", "--follow"]])
-def test_a_log_or_the_stream(arguments: list[str], tmp_path: Any) -> None:
-    """One of them, not both."""
-    log = tmp_path / "log.jsonl"
-    log.write_text("")
-    found = [str(log) if each == "LOG" else each for each in arguments]
-    result = CliRunner().invoke(train.command, found)
-    assert result.exit_code == 2
-    assert "name a LOG to train on, or --follow" in result.output
 
 
 def test_the_line_says_what_was_lost() -> None:

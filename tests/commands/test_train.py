@@ -24,6 +24,40 @@ def test_without_torch_the_sentence_says_what_to_install(
     assert "pip install freshet[train]" in str(result.exception)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["LOG", "--follow"], "--follow learns from the stream"),
+        (["--every", "1h", "--follow"], "--follow learns from the stream"),
+        (["--items", "LOG"], "--items belongs to a LOG"),
+        (["--every", "0s"], "--every is at least 1s"),
+        (["--every", "soon"], "'soon' is no duration"),
+    ],
+)
+def test_what_does_not_go_together_is_said(
+    arguments: list[str], sentence: str, tmp_path: Path
+) -> None:
+    """Before anything is done."""
+    log = tmp_path / "log.jsonl"
+    log.write_text("")
+    found = [str(log) if each == "LOG" else each for each in arguments]
+    result = CliRunner().invoke(train.command, found)
+    assert result.exit_code == 2
+    assert sentence in result.output
+
+
+def test_each_of_many_trainings_is_asked_for_the_same() -> None:
+    """All that was said of one, and no more."""
+    nothing = train._arguments(None, None, epochs=None, budget_s=None, quick=False)
+    assert nothing == []
+    everything = train._arguments(
+        Path("log.gz"), Path("items.gz"), epochs=3, budget_s=60.0, quick=True
+    )
+    assert everything == [
+        "log.gz", "--items", "items.gz", "--epochs", "3", "--budget-s", "60.0", "--quick",
+    ]  # fmt: skip
+
+
 @pytest.mark.training
 def test_a_generated_log_becomes_a_bundle_in_use(tmp_path: Path) -> None:
     """The catalogue beside the log is found; the last line is the manifest."""

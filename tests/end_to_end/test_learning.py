@@ -106,7 +106,7 @@ def test_every_answer_is_joined_once_though_the_worker_is_killed(
         assert ((example.column("propensities") > 0) & (example.column("propensities") <= 1)).all()
 
 
-def invented(number: int) -> Example:
+def invented(number: int, version: str) -> Example:
     """An answer in which one feature decides what is clicked."""
     rng = np.random.default_rng(number)
     features = rng.normal(size=(K, len(FEATURES))).astype("<f2")
@@ -116,7 +116,7 @@ def invented(number: int) -> Example:
         request_id=f"r{number}",
         ts_ms=1_760_000_000_000 + number,
         policy="p",
-        model_version="m",
+        model_version=version,
         feature_schema=FEATURE_SCHEMA,
         item_ids=[f"item-{row}" for row in range(K)],
         positions=np.arange(K).astype("<u2").tobytes(),
@@ -130,13 +130,19 @@ def invented(number: int) -> Example:
 
 
 @pytest.fixture
-def examples(settings: Settings) -> Iterator[None]:
+def base(settings: Settings) -> str:
+    """The bundle in use."""
+    return publish_tiny_bundle(Path(settings.models_dir), ITEMS)
+
+
+@pytest.fixture
+def examples(settings: Settings, base: str) -> Iterator[None]:
     """Two thousand examples in the log."""
     partitions = discover_partitions(settings)
     producer = EventProducer(settings.kafka_bootstrap)
     for number in range(2_000):
         topic = Topics(settings.namespace).examples
-        producer.send(topic, number % partitions, encode_example(invented(number)))
+        producer.send(topic, number % partitions, encode_example(invented(number, base)))
     producer.flush()
     yield
     producer.close()
@@ -144,12 +150,11 @@ def examples(settings: Settings) -> Iterator[None]:
 
 @pytest.mark.training
 @pytest.mark.usefixtures("examples")
-def test_the_command_learns_publishes_and_goes_on(settings: Settings) -> None:
+def test_the_command_learns_publishes_and_goes_on(settings: Settings, base: str) -> None:
     """Two lives of `freshet train --follow`: the second reads on where the first stopped.
 
     Each judges a candidate in the end.
     """
-    base = publish_tiny_bundle(Path(settings.models_dir), ITEMS)
     decisions = [
         json.loads(line)
         for learned in (1_200, 700)

@@ -158,6 +158,27 @@ def decode_item(raw: bytes) -> Item:
         raise EventError(UNDECODABLE, f"not JSON in UTF-8: {error}") from error
 
 
+def decode_entry(key: bytes | None, raw: bytes | None) -> tuple[str, Item | None]:
+    """Return the item that a record of the catalogue is about, and its entry; None deletes it.
+
+    Raises:
+        EventError: the record cannot be used.
+
+    >>> decode_entry(b"film-1", None)
+    ('film-1', None)
+    """
+    if not key:
+        raise EventError(EMPTY, "the record has no key; the key is the item id")
+    try:
+        item_id = key.decode()
+    except UnicodeDecodeError as error:
+        raise EventError(INVALID, f"the key is not UTF-8: {error}") from error
+    item = None if raw is None else decode_item(raw)
+    if item is not None and item.item_id != item_id:
+        raise EventError(INVALID, f"the key {item_id!r} is not the item_id of the value")
+    return item_id, item
+
+
 def _reason(message: str) -> str:
     if message.endswith("`$.type`"):
         return UNKNOWN_TYPE

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 
 from freshet.core.errors import EventError
 from freshet.core.events.codec import INVALID, UNDECODABLE
-from freshet.core.events.schema import Identifier, TimestampMs
+from freshet.core.events.schema import MAX_FUTURE_MS, Identifier, TimestampMs
 
 ERASURE_PREFIX: Final = b'{"erase":'
 HEARTBEAT_PREFIX: Final = b'{"heartbeat":'
@@ -73,6 +73,22 @@ def decode_erasure(raw: bytes) -> Erasure:
         raise EventError(INVALID, str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EventError(UNDECODABLE, f"not JSON in UTF-8: {error}") from error
+
+
+def forgotten_until_ms(erasure: Erasure, log_ts_ms: int) -> int:
+    """Return up to when events of an erased person are forgotten, ms.
+
+    A clock far ahead of the log cannot erase what has not happened: then it is the log's time.
+
+    Args:
+        erasure: the wish.
+        log_ts_ms: when the log took it.
+
+    >>> forgotten_until_ms(Erasure(erase="ann", ts_ms=1_800_000_000_000), 1_700_000_000_000)
+    1700000000000
+    """
+    ahead = erasure.ts_ms > log_ts_ms + MAX_FUTURE_MS
+    return log_ts_ms if ahead else erasure.ts_ms
 
 
 def heartbeat_ts_ms(raw: bytes | None) -> int | None:

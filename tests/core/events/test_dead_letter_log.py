@@ -87,7 +87,7 @@ def test_what_is_no_letter_is_counted(
 
 def test_no_broker_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """Soon."""
-    monkeypatch.setattr("freshet.core.events.dead_letter_log.REQUEST_S", 0.2)
+    monkeypatch.setattr("freshet.core.events.topic_log.REQUEST_S", 0.2)
     away = Settings(kafka_bootstrap="127.0.0.1:1")
     with DeadLetterLog(away, 1) as log, pytest.raises(ServiceError, match=r"dead-letters\[0\]"):
         list(log.letters())

@@ -244,7 +244,9 @@ def test_a_checkpoint_of_another_kind_keeps_its_place_alone(
     state = load_checkpoint(folder / "learner")
     assert state is not None
     del state["learner"]["schema"]
-    if schema is not None:
+    if schema is None:
+        del state["kin"]
+    else:
         state["learner"]["schema"] = schema
     save_checkpoint(folder / "learner", state)
     again = follower(folder)
