@@ -156,7 +156,16 @@ class LoneEncoder:
 
     @contextmanager
     def _drawing(self, event: int) -> Iterator[np.random.Generator]:
-        """Seed all that is drawn, and leave the generator of torch as it was."""
+        """Seed all that is drawn, and leave the generator of torch as it was.
+
+        Threads that add gradients up as they come round otherwise each time, which trainings
+        behind one another make grow into other lists.
+        """
+        usual = torch.are_deterministic_algorithms_enabled()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed + event)
-            yield np.random.default_rng((self._seed, event))
+            torch.use_deterministic_algorithms(True)
+            try:
+                yield np.random.default_rng((self._seed, event))
+            finally:
+                torch.use_deterministic_algorithms(usual)

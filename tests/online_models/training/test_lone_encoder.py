@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from freshet.core.events.schema import Event, Item
+from online_models.training import lone_encoder
 from online_models.training.histories import Histories
 from online_models.training.log import TrainingLog, build_log
 from online_models.training.lone_encoder import Effort, LoneEncoder
@@ -65,6 +66,21 @@ def test_training_on_and_following_foresee_more(log: TrainingLog, begun: LoneEnc
     assert first_place(daily, log) > before + 0.1
     assert first_place(online, log) > before + 0.1
     assert first_place(begun, log) == before
+
+
+def test_sums_do_not_depend_on_threads(
+    log: TrainingLog, begun: LoneEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch adds gradients up in one order while it trains, and afterwards as it did before."""
+    seen = []
+    monkeypatch.setattr(
+        lone_encoder,
+        "fit_encoder",
+        lambda *_, **__: seen.append(torch.are_deterministic_algorithms_enabled()),
+    )
+    begun.copied().fit_on(log.cut(0.6))
+    assert seen == [True]
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_equal_events_give_equal_models(log: TrainingLog, begun: LoneEncoder) -> None:
