@@ -26,6 +26,8 @@ _BATCH_WINDOWS: Final = 128
 _LEARNING_RATE: Final = 2e-3
 _LEAST_RATE: Final = 0.1  # of the learning rate, at the end of the schedule
 _ENCODE_AT_ONCE: Final = 512
+_HELD_OUT_SHARE: Final = 0.03  # of the events, the newest, choose the epoch of a first training
+_CHOOSING_EVENTS: Final = 500
 _PATIENCE: Final = 4  # epochs that foresee no more than an earlier one, before training ends
 
 Report = Callable[[float], None]
@@ -138,6 +140,36 @@ def fit_encoder(
         model.tower.load_state_dict(best_state[0])
         model.encoder.load_state_dict(best_state[1])
     report(1.0)
+
+
+def fit_first(
+    model: EncoderModel,
+    log: TrainingLog,
+    histories: Histories,
+    end: int,
+    *,
+    epochs: int,
+    budget: Budget,
+    rng: np.random.Generator,
+) -> int:
+    """Train a fresh model on the events before `end`, of which the newest choose the epoch.
+
+    Args:
+        model: what to train, in place.
+        log: the log.
+        histories: of the log.
+        end: the first event that must not be seen.
+        epochs: most passes over the log.
+        budget: when time is over, the epoch is the last.
+        rng: orders the windows and draws the negatives.
+
+    Returns:
+        The first event that chose, and was not learned from.
+    """
+    held_out = int(end * (1 - _HELD_OUT_SHARE))
+    validation = histories.requests(held_out, end, _CHOOSING_EVENTS)
+    fit_encoder(model, log, held_out, epochs=epochs, budget=budget, rng=rng, validation=validation)
+    return held_out
 
 
 def foresight(

@@ -18,13 +18,11 @@ import torch
 from numpy.typing import NDArray
 
 from online_models.training.budget import Budget
-from online_models.training.encoder import EncoderModel, Negatives, fit_encoder, step
+from online_models.training.encoder import EncoderModel, Negatives, fit_encoder, fit_first, step
 from online_models.training.histories import Histories, HistoryBatch
 from online_models.training.log import TrainingLog
 from online_models.training.windows import WindowBatch
 
-_HELD_OUT_SHARE: Final = 0.03  # of the events, the newest, choose the epoch of the first training
-_CHOOSING_EVENTS: Final = 500
 _MOST_FOLLOWED: Final = 128  # events of a step, evenly spread
 _BATCH: Final = 64
 _FOLLOWING_RATE: Final = 1e-3  # half of where training begins: a step sees little
@@ -86,21 +84,19 @@ class LoneEncoder:
     def fit(self, end: int) -> None:
         """Train on the events before `end`; the newest of them choose the epoch."""
         log, effort = self._log, self._effort
-        held_out = int(end * (1 - _HELD_OUT_SHARE))
-        validation = self._histories.requests(held_out, end, _CHOOSING_EVENTS)
-        self._counts += np.bincount(
-            log.item[self._histories.requests(0, held_out, held_out)], minlength=len(self._counts)
-        )
         with self._drawing(end) as rng:
-            fit_encoder(
+            learned = fit_first(
                 self._model,
                 log,
-                held_out,
+                self._histories,
+                end,
                 epochs=effort.first_epochs,
                 budget=Budget.of(effort.first_s, self._now),
                 rng=rng,
-                validation=validation,
             )
+        self._counts += np.bincount(
+            log.item[self._histories.requests(0, learned, learned)], minlength=len(self._counts)
+        )
         self._vectors = self._model.item_vectors()
 
     def fit_on(self, end: int) -> None:
@@ -158,8 +154,8 @@ class LoneEncoder:
     def _drawing(self, event: int) -> Iterator[np.random.Generator]:
         """Seed all that is drawn, and leave the generator of torch as it was.
 
-        Threads that add gradients up as they come round otherwise each time, which trainings
-        behind one another make grow into other lists.
+        Gradients are added up in one order: threads that add them as they come round otherwise
+        each time, and over several trainings that grows into other lists.
         """
         usual = torch.are_deterministic_algorithms_enabled()
         with torch.random.fork_rng(devices=[]):

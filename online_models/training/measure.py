@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from online_models.features import FEATURES, SOURCES
 from online_models.maths.accuracy import mrr_at, ndcg_at, rank_of, recall_at
@@ -21,7 +22,6 @@ from online_models.training.encoder import EncoderModel
 from online_models.training.exposures import Exposure
 from online_models.training.histories import Histories
 from online_models.training.log import TARGET, TrainingLog
-from online_models.training.networks import CalibratedRanker
 from online_models.training.ranker import probabilities_of, scores_of
 
 RECENT_EVENTS: Final = 2_000  # window of the recent-popular baseline
@@ -105,7 +105,7 @@ def source_ranks(exposures: Sequence[Exposure]) -> dict[str, Ranks]:
     return {name: found[:, column] for column, name in enumerate(SOURCES)}
 
 
-def ranker_ranks(ranker: CalibratedRanker, exposures: Sequence[Exposure]) -> dict[str, Ranks]:
+def ranker_ranks(ranker: nn.Module, exposures: Sequence[Exposure]) -> dict[str, Ranks]:
     """Return the ranks of the fusion of the sources, and of the ranker over the same candidates."""
     ranks = np.full((2, len(exposures)), -1, np.int64)
     for number, each in enumerate(exposures):
@@ -115,9 +115,7 @@ def ranker_ranks(ranker: CalibratedRanker, exposures: Sequence[Exposure]) -> dic
     return {"fusion": ranks[0], "ranker": ranks[1]}
 
 
-def task_figures(
-    ranker: CalibratedRanker, exposures: Sequence[Exposure]
-) -> dict[str, dict[str, float]]:
+def task_figures(ranker: nn.Module, exposures: Sequence[Exposure]) -> dict[str, dict[str, float]]:
     """Return how well each task is foreseen of the candidates, of tasks that came true at all.
 
     Returns:

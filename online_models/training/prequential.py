@@ -17,7 +17,7 @@ from online_models.artifacts.bundle import Bundle
 from online_models.training.budget import Budget
 from online_models.training.challenger import TreeRanker
 from online_models.training.challenger_choice import challenged
-from online_models.training.encoder import EncoderModel, fit_encoder
+from online_models.training.encoder import EncoderModel, fit_encoder, fit_first
 from online_models.training.exposures import Exposure
 from online_models.training.histories import Histories
 from online_models.training.log import TrainingLog
@@ -29,8 +29,6 @@ MOST_EXPOSURES: Final = 15_000
 """The newest ones; an older one tells of a catalogue that is no more."""
 
 _CHOOSING_SHARE: Final = 0.15  # of the exposures, the newest, choose the epoch of the ranker
-_HELD_OUT_SHARE: Final = 0.03  # of the events, the newest, choose the epoch of the encoder
-_CHOOSING_EVENTS: Final = 500
 _FIRST_EPOCHS, _LATER_EPOCHS = 30, 4
 _RANKER_EPOCHS: Final = 30
 
@@ -85,18 +83,26 @@ class PrequentialTrainer:
 
     def train_encoder(self, end: int) -> None:
         """Train the encoder on the events before `end`, on from where it was."""
-        log, first = self._log, not self.encoder_trainings
-        held_out = int(end * (1 - _HELD_OUT_SHARE))
-        validation = self._histories.requests(held_out, end, _CHOOSING_EVENTS)
-        fit_encoder(
-            self._encoder,
-            log,
-            held_out if first else end,
-            epochs=_FIRST_EPOCHS if first else _LATER_EPOCHS,
-            budget=Budget.of(self._times.first_s if first else self._times.later_s),
-            rng=self._rng,
-            validation=validation if first else None,
-        )
+        model, log, times = self._encoder, self._log, self._times
+        if not self.encoder_trainings:
+            fit_first(
+                model,
+                log,
+                self._histories,
+                end,
+                epochs=_FIRST_EPOCHS,
+                budget=Budget.of(times.first_s),
+                rng=self._rng,
+            )
+        else:
+            fit_encoder(
+                model,
+                log,
+                end,
+                epochs=_LATER_EPOCHS,
+                budget=Budget.of(times.later_s),
+                rng=self._rng,
+            )
         self.encoder_trainings += 1
 
     def train_ranker(self, end: int) -> None:

@@ -2,8 +2,8 @@
 
 The log is cut by time, never at random. The encoder learns from the first part; the ranker from
 exposures in the second, with an encoder that has not seen them, as it will be when it serves; the
-third chooses, also between the network and trees, the fourth only measures. Then the encoder learns
-on from the whole log, because the newest items are what a recommender is asked for.
+third chooses, also between the network and trees, the fourth only measures. Then the models learn
+from all of it too, because the newest items are what a recommender is asked for.
 """
 
 from __future__ import annotations
