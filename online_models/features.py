@@ -39,7 +39,7 @@ FEATURE_LIMIT: Final = 10.0
 RANK_SOFTENING: Final = 20.0
 """k of reciprocal rank fusion (Cormack, Clarke, Buettcher 2009), smaller as the lists are short."""
 
-_SCHEMA_VERSION: Final = 2
+_SCHEMA_VERSION: Final = 3
 _MAGNITUDE_SOURCES: Final = ("covisitation", "transitions", "neighbours")  # they count evidence
 _RAW: Final = (
     "fused_rank",

@@ -39,6 +39,7 @@ from serving.ranking import Ranked, rank, rerank
 from serving.sources.found import Found
 from serving.sources.gather import gather
 from serving.user_notices import UserNotices
+from serving.user_sessions import UserSessions
 from serving.user_state import UserState
 from streams.catalog_shell import CatalogShell
 from streams.fold_shell import FoldContext, FoldShell
@@ -120,7 +121,8 @@ class LivedLog:
         items.following = True
         self._live = LiveBundle(Registry(_NO_FOLDER), self._table)
         users = _Users(self._store, self._keys.users(_ONE))
-        self._state = State(settings, users, items, self._live, UserNotices())
+        self._sessions = UserSessions(self._table)
+        self._state = State(settings, users, items, self._live, UserNotices(), self._sessions)
         clicks = msgspec.structs.replace(settings, value_dwell=0.0, value_conversion=0.0)
         self._state_of_clicks = replace(self._state, settings=clicks)
         self._standings_at = -STANDINGS_EVENTS
@@ -256,8 +258,9 @@ class LivedLog:
         self._wait(self._live.embed_new_items())
 
     def _take_changes(self) -> None:
-        """Take what changed into the table, as the follower does."""
-        names: dict[str, dict[Any, None]] = {"items": {}, "covisits": {}, "catalog": {}}
+        """Take what changed into table and sessions, as the followers do."""
+        told_of = ("items", "covisits", "catalog", "users")
+        names: dict[str, dict[Any, None]] = {what: {} for what in told_of}
         for _, told in self._store.changes:
             for what in names.keys() & told.keys():
                 names[what].update(dict.fromkeys(told[what]))
@@ -272,6 +275,9 @@ class LivedLog:
         if catalog := list(names["catalog"]):
             entries = hashes[keys.catalog(_ONE)]
             table.offer([decode_item(entries[name]) for name in catalog])
+        if users := list(names["users"]):
+            records = hashes[keys.users(_ONE)]
+            self._sessions.put(users, unpack_users([records[name] for name in users]))
         new = table.ids[self._mapped :]
         self._log_rows[self._mapped : table.size] = [self._row_of_id[name] for name in new]
         self._mapped = table.size

@@ -1,4 +1,4 @@
-"""Following the change streams: item state into the table, user changes to those who wait.
+"""Following the change streams: item state into the table, user changes to those who want them.
 
 Law: what is read is the record itself, never a difference, so a change may be told twice, late or
 together with others. An item that changes a hundred times between two ticks is fetched once. When
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Any, Final, Protocol, cast
 
 import msgspec
@@ -26,11 +26,10 @@ from freshet.core.state.client import CLIENT_ERRORS, AsyncClient, by_slot, toget
 from freshet.core.state.keys import CHANGES_KEPT, Keys
 from freshet.core.state.records import unpack_items
 from serving.item_state import ItemState
-from serving.user_notices import UserNotices
+from serving.partitioned_hashes import chunks, fetch
 
 TICK_S: Final = 0.025  # between two reads: what changes meanwhile is fetched once
 BLOCK_MS: Final = 1_000
-CHUNK: Final = 1_000  # records in one read
 RETRY_S: Final = 0.5
 
 log = logging.getLogger(__name__)
@@ -101,6 +100,16 @@ class ChangeStreams:
         return entries, missed
 
 
+class UserListener(Protocol):
+    """What is told that people changed."""
+
+    def notify(self, user_ids: Collection[str]) -> None:
+        """Tell that some people changed."""
+
+    def notify_all(self) -> None:
+        """Tell that anyone may have changed."""
+
+
 class UserMemory(Protocol):
     """What remembers people, and must forget those who are erased."""
 
@@ -112,14 +121,14 @@ class UserMemory(Protocol):
 
 
 class UserFollower:
-    """Tells those who wait for a user that the user changed, and who was erased.
+    """Tells which users changed, and who was erased.
 
     Args:
         redis: as `ChangeStreams` takes it.
         keys: names of the keys.
         partitions: of the users.
-        notices: wakes who waits for a user.
-        memory: forgets the erased; everyone, when an erasure may have been missed.
+        listeners: told of changes.
+        memories: forget the erased; everyone, when an erasure may have been missed.
     """
 
     def __init__(
@@ -127,34 +136,46 @@ class UserFollower:
         redis: AsyncClient,
         keys: Keys,
         partitions: int,
-        notices: UserNotices,
-        memory: UserMemory,
+        listeners: Sequence[UserListener],
+        memories: Sequence[UserMemory],
     ) -> None:
         self._streams = ChangeStreams(
             redis, [keys.user_changes(partition) for partition in range(partitions)]
         )
-        self._notices = notices
-        self._memory = memory
+        self._listeners = listeners
+        self._memories = memories
 
     async def run(self) -> None:
         """Follow for ever, through failures of Redis."""
-        await _through_failures(self._follow, "users")
+        await through_failures(self._follow, "users")
 
     async def _follow(self) -> None:
         try:
             await self._streams.start()
-            self._memory.forget_all()
-            self._notices.notify_all()
+            self._forget_all()
+            for listener in self._listeners:
+                listener.notify_all()
             while True:
                 entries, missed = await self._streams.read()
                 if missed:
-                    self._memory.forget_all()
-                for entry in entries:
-                    if b"erased" in entry:
-                        self._memory.forget(_DECODE(entry[b"erased"], type=list[str]))
-                    self._notices.notify(_DECODE(entry[b"users"], type=list[str]))
+                    self._forget_all()
+                self._tell(entries)
         finally:
             self._streams.stop()
+
+    def _forget_all(self) -> None:
+        for memory in self._memories:
+            memory.forget_all()
+
+    def _tell(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            if b"erased" in entry:
+                erased = _DECODE(entry[b"erased"], type=list[str])
+                for memory in self._memories:
+                    memory.forget(erased)
+            changed = _DECODE(entry[b"users"], type=list[str])
+            for listener in self._listeners:
+                listener.notify(changed)
 
 
 class ItemFollower:
@@ -172,7 +193,7 @@ class ItemFollower:
 
     async def run(self) -> None:
         """Follow for ever, through failures of Redis."""
-        await _through_failures(self.follow, "items")
+        await through_failures(self.follow, "items")
 
     async def follow(self) -> None:
         """Load everything, then follow; ends with the error that Redis ends it with."""
@@ -191,11 +212,11 @@ class ItemFollower:
         await self._streams.start()
         offered: set[str] = set()
         for partition in range(self._partitions):
-            async for fields in self._chunks(self._keys.items(partition)):
+            async for fields in chunks(self._redis, self._keys.items(partition)):
                 self._put_records([name.decode() for name in fields], list(fields.values()))
-            async for fields in self._chunks(self._keys.covisits(partition)):
+            async for fields in chunks(self._redis, self._keys.covisits(partition)):
                 self._table.put_covisits(map(int, fields), fields.values())
-            async for fields in self._chunks(self._keys.catalog(partition)):
+            async for fields in chunks(self._redis, self._keys.catalog(partition)):
                 items = _items(fields.values())
                 self._table.offer(items)
                 offered.update(item.item_id for item in items)
@@ -217,16 +238,17 @@ class ItemFollower:
     # --- taking in what changed ---
 
     async def _take_records(self, item_ids: list[str]) -> None:
-        for ids, blobs in await self._fetch(self._keys.items, item_ids, item_ids):
+        for ids, blobs in await self._fetch(self._keys.items, item_ids, item_hashes(item_ids)):
             self._put_records(ids, blobs)
 
     async def _take_covisits(self, hashes: list[int]) -> None:
         names = [str(value) for value in hashes]
-        for found, blobs in await self._fetch(self._keys.covisits, names, None):
+        owners = np.array(hashes, np.uint32)
+        for found, blobs in await self._fetch(self._keys.covisits, names, owners):
             self._table.put_covisits(map(int, found), blobs)
 
     async def _take_catalog(self, item_ids: list[str]) -> None:
-        for ids, blobs in await self._fetch(self._keys.catalog, item_ids, item_ids):
+        for ids, blobs in await self._fetch(self._keys.catalog, item_ids, item_hashes(item_ids)):
             gone = [item_id for item_id, blob in zip(ids, blobs, strict=True) if blob is None]
             self._table.withdraw(gone)
             self._table.offer(_items(blob for blob in blobs if blob is not None))
@@ -236,43 +258,15 @@ class ItemFollower:
     def _put_records(self, item_ids: list[str], blobs: Sequence[bytes | None]) -> None:
         self._table.put_records(item_ids, unpack_items(blobs))
 
-    # --- reading Redis ---
-
     async def _fetch(
-        self, key_of: Callable[[int], str], names: list[str], item_ids: list[str] | None
+        self, key_of: Callable[[int], str], names: Sequence[str], hashes: NDArray[np.uint32]
     ) -> list[tuple[list[str], list[bytes | None]]]:
-        """Return (names, values) of fields, partition by partition, in one round trip.
-
-        Args:
-            key_of: the HASH of a partition.
-            names: the fields.
-            item_ids: the items of the fields; None when the names are hashes of items.
-        """
-        if not names:
-            return []
-        hashes = item_hashes(item_ids) if item_ids is not None else _as_hashes(names)
+        """Return (names, values) of fields of items with these hashes, partition by partition."""
         partitions = partition_of_hash(hashes, self._partitions).tolist()
-        by_partition: dict[int, list[str]] = {}
-        for name, partition in zip(names, partitions, strict=True):
-            by_partition.setdefault(partition, []).append(name)
-        commands = [
-            ("HMGET", key_of(partition), *fields) for partition, fields in by_partition.items()
-        ]
-        answers = await together(self._redis, commands)
-        return list(zip(by_partition.values(), answers, strict=True))
-
-    async def _chunks(self, key: str) -> AsyncIterator[dict[bytes, bytes]]:
-        """Yield dicts of fields of a HASH until all were seen; one may be seen twice."""
-        cursor = 0
-        while True:
-            cursor, fields = await self._redis.hscan(key, cursor, count=CHUNK)
-            if fields:
-                yield cast(dict[bytes, bytes], fields)
-            if cursor == 0:
-                return
+        return await fetch(self._redis, key_of, names, partitions)
 
 
-async def _through_failures(follow: Callable[[], Awaitable[None]], what: str) -> None:
+async def through_failures(follow: Callable[[], Awaitable[None]], what: str) -> None:
     """Run `follow` again whenever Redis ends it."""
     while True:
         try:
@@ -295,10 +289,6 @@ def _distinct(entries: Iterable[Entry], field: bytes) -> list[Any]:
         if field in entry:
             named.update(dict.fromkeys(_DECODE(entry[field])))
     return list(named)
-
-
-def _as_hashes(names: Iterable[str]) -> NDArray[np.uint32]:
-    return np.array([int(name) for name in names], np.uint32)
 
 
 def _items(blobs: Iterable[bytes]) -> list[Item]:

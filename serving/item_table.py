@@ -44,14 +44,11 @@ class Sample(NamedTuple):
     Attributes:
         rows: (s,) rows visited next, -1 where one has none.
         ts_s: (s,) event times, s.
-        visit: (s,) uint32, names the visit to the next item: samples share it where that visit
-            followed several of their items.
         distance: (s,) visits between the two items, from 1.
     """
 
     rows: Rows
     ts_s: NDArray[np.uint32]
-    visit: NDArray[np.uint32]
     distance: NDArray[np.uint8]
 
 
@@ -165,7 +162,6 @@ class ItemTable:
             kept = Sample(
                 self.rows_of_hashes(rows["next"]),
                 np.ascontiguousarray(rows["ts_s"]),
-                np.ascontiguousarray(rows["draw"]),
                 np.ascontiguousarray(rows["distance"]),
             )
             if (kept.rows >= 0).all():

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from freshet.core.settings import Settings
 from freshet.core.state.records import EMBEDDING_DIM
+from online_models.session_index import SessionIndex
 from serving.item_state import ItemState
 from serving.item_table import ItemTable
 from serving.live_bundle import BoundBundle, LiveBundle
@@ -23,6 +24,7 @@ from serving.profile import Profile, encoded_vector, meet, session_vector
 from serving.stages import Stages
 from serving.standings import Standings
 from serving.user_notices import UserNotices
+from serving.user_sessions import UserSessions
 from serving.user_state import UserState, UserStates, cold_user
 
 AFTER_WAIT_S: Final = 0.25
@@ -40,6 +42,7 @@ class State:
     items: ItemState
     live: LiveBundle
     notices: UserNotices
+    sessions: UserSessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Moment:
     settings: Settings
     stages: Stages
     table: ItemTable
+    sessions: SessionIndex
     standings: Standings
     bound: BoundBundle | None
     user: UserState
@@ -103,6 +107,7 @@ async def hydrate(state: State, user_id: str, after: str | None) -> Moment:
         settings=state.settings,
         stages=stages,
         table=table,
+        sessions=state.sessions.index,
         standings=state.items.standings,
         bound=bound,
         user=user,

@@ -98,7 +98,7 @@ _WORDS: Final[dict[str, Callable[[_Choice], str]]] = {
     "session": _because_of,
     "covisitation": _often_next,
     "transitions": _often_next,
-    "neighbours": lambda _: "people like you went on to this",
+    "neighbours": lambda _: "people like you looked at this too",
     "similar": _close_to,
     "category": _popular_in,
     "trending": lambda _: "trending now",

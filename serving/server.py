@@ -38,7 +38,9 @@ from serving.item_state import ItemState
 from serving.item_table import ItemTable
 from serving.live_bundle import LiveBundle
 from serving.moment import State
+from serving.session_follower import SessionFollower
 from serving.user_notices import UserNotices
+from serving.user_sessions import UserSessions
 from serving.user_state import RedisUserStates
 
 REDIS_WAIT_S: Final = 30.0
@@ -70,15 +72,18 @@ async def run_server(settings: Settings, announce: Callable[[str], None]) -> Non
     live = LiveBundle(Registry(settings.models_dir), items.table)
     notices = UserNotices()
     users = RedisUserStates(reader, keys, partitions)
-    item_follower = ItemFollower(follower, keys, partitions, items)
+    sessions = UserSessions(items.table)
+    session_follower = SessionFollower(follower, keys, partitions, items, sessions)
+    listeners, memories = (notices, session_follower), (users, session_follower)
     background = (
-        item_follower.run,
-        UserFollower(follower, keys, partitions, notices, users).run,
+        ItemFollower(follower, keys, partitions, items).run,
+        UserFollower(follower, keys, partitions, listeners, memories).run,
+        session_follower.run,
         items.run,
         live.run,
     )
     producer = EventProducer(settings.kafka_bootstrap)
-    state = State(settings, users, items, live, notices)
+    state = State(settings, users, items, live, notices, sessions)
     topics = Topics(settings.namespace)
     services = Services(
         state=state,

@@ -111,6 +111,13 @@ EVENTS_ACCEPTED = Counter("freshet_events_accepted_total", "Events taken over HT
 MODEL_INFO = Gauge("freshet_model_info", "The bundle in use.", ["version"])
 MODEL_SWAPS = Counter("freshet_model_swaps_total", "Bundles tried.", ["result"])
 ITEMS_KNOWN = Gauge("freshet_items_known_items", "Items by what is known of them.", ["kind"])
+SESSIONS_KNOWN = Gauge(
+    "freshet_sessions_known_sessions", "Sessions of users that the source `neighbours` compares."
+)
+USERS_UNREAD = Counter(
+    "freshet_users_unread_total",
+    "Changes of users that were not read into sessions, because too many changed at once.",
+)
 RECORDS_LOGGED = Counter(
     "freshet_records_logged_total", "Slates and impressions that serving logs.", ["result"]
 )

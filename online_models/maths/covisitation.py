@@ -104,38 +104,3 @@ def transition_scores(
     scores = np.bincount(inverse, weights=weight).astype(np.float64)
     order = np.lexsort((items, -scores))
     return items[order], scores[order]
-
-
-def neighbour_scores(
-    next_item: NDArray[np.int64],
-    visit: NDArray[np.uint32],
-    weight: NDArray[np.float64],
-    most: int,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return where the visitors most like this one went next: session kNN on samples.
-
-    A neighbour is a visit to the next item by someone who had come past some of this visitor's
-    items just before; its similarity is the sum of the weights of the transitions that it shares,
-    and its vote the square of that, so that two shared items count for more than two neighbours
-    with one. As in Ludewig and Jannach, "Evaluation of session-based recommendation algorithms"
-    (2018, V-SkNN), with the neighbours' last visits in place of their whole sessions: these need
-    no index of sessions, since every transition names its visit.
-
-    Args:
-        next_item: (n,) rows of the items visited next.
-        visit: (n,) names the visit to the next item.
-        weight: (n,) of each transition.
-        most: neighbours that vote.
-
-    Returns:
-        (m,) distinct items and (m,) their votes, in no order.
-    """
-    visits, first, place = np.unique(visit, return_index=True, return_inverse=True)
-    similarity = np.bincount(place, weight, minlength=len(visits))
-    items = next_item[first]
-    if len(visits) > most:
-        nearest = np.argpartition(-similarity, most)[:most]
-        similarity, items = similarity[nearest], items[nearest]
-    distinct, place = np.unique(items, return_inverse=True)
-    votes = np.bincount(place, similarity**2, minlength=len(distinct))
-    return distinct, votes.astype(np.float64)

@@ -29,7 +29,7 @@ def find_covisits(table: ItemTable, profile: Profile, half_life_s: float, quota:
     lengths = [len(sample.rows) for sample in samples]
     if not sum(lengths):
         return Found.nothing()
-    rows, ts_s, _, distance = (np.concatenate(part) for part in zip(*samples, strict=True))
+    rows, ts_s, distance = (np.concatenate(part) for part in zip(*samples, strict=True))
     ages_s = profile.now_ms / 1000 - ts_s
     votes = np.repeat(visit_weights(len(last)), lengths) / distance
     votes *= np.exp2(-ages_s / half_life_s) * (rows >= 0)

@@ -35,7 +35,7 @@ def gather(moment: Moment, query: Query) -> list[Found]:
         "session": lambda: find_session(bound, moment.query, quota["session"]),
         "covisitation": lambda: find_covisits(table, profile, half_life_s, quota["covisitation"]),
         "transitions": lambda: find_transitions(table, profile, half_life_s, quota["transitions"]),
-        "neighbours": lambda: find_neighbours(table, profile, half_life_s, quota["neighbours"]),
+        "neighbours": lambda: find_neighbours(moment.sessions, profile, quota["neighbours"]),
         "similar": lambda: find_similar(bound, profile, quota["similar"]),
         "category": lambda: find_in_categories(table, standings, profile, quota["category"]),
         "trending": lambda: find_trending(standings, quota["trending"]),

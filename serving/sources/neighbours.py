@@ -1,42 +1,28 @@
-"""Source `neighbours`: where the visitors most like the user went next."""
+"""Source `neighbours`: what was visited in the sessions that resemble the user's last visits."""
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
-from online_models.maths.covisitation import neighbour_scores
 from online_models.maths.topk import top_k
+from online_models.session_index import SessionIndex
+from online_models.session_knn import QUERY_ITEMS, session_votes
 from online_models.sources import visit_weights
-from serving.item_table import ItemTable
 from serving.profile import Profile
 from serving.sources.found import Found
 
-NEIGHBOURS: Final = 300
-VISITS_COMPARED: Final = 10
 
-
-def find_neighbours(table: ItemTable, profile: Profile, half_life_s: float, quota: int) -> Found:
-    """Return the items that the nearest neighbours visited next.
+def find_neighbours(index: SessionIndex, profile: Profile, quota: int) -> Found:
+    """Return what the nearest sessions hold and the user does not know.
 
     Args:
-        table: the item state.
+        index: the sessions of all users, this one among them.
         profile: the user.
-        half_life_s: a transition so old weighs half.
         quota: most items to find.
     """
-    last = profile.last_visits(VISITS_COMPARED)
-    samples = [table.sample(row) for row in last]
-    lengths = np.array([len(sample.rows) for sample in samples])
-    if not lengths.sum():
-        return Found.nothing()
-    rows, ts_s, visit, distance = (np.concatenate(part) for part in zip(*samples, strict=True))
-    # An item that all come past says little of who is alike.
-    per_row = np.repeat(visit_weights(len(last)) / np.sqrt(np.maximum(lengths, 1)), lengths)
-    ages_s = profile.now_ms / 1000 - ts_s
-    weights = per_row / distance * np.exp2(-ages_s / half_life_s)
-    known = rows >= 0
-    items, votes = neighbour_scores(rows[known], visit[known], weights[known], NEIGHBOURS)
+    last = np.array(profile.last_visits(QUERY_ITEMS), np.int64)
+    rows, votes = session_votes(index, last, visit_weights(len(last)), profile.now_ms / 1000)
+    new = ~np.isin(rows, profile.rows)
+    rows, votes = rows[new], votes[new]
     best = top_k(votes, quota)
-    return Found.of(items[best], votes[best].astype(np.float32))
+    return Found.of(rows[best], votes[best].astype(np.float32))

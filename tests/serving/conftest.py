@@ -41,6 +41,7 @@ from serving.item_table import ItemTable
 from serving.live_bundle import BoundBundle, LiveBundle
 from serving.moment import State
 from serving.user_notices import UserNotices
+from serving.user_sessions import UserSessions
 from serving.user_state import UserState, cold_user
 
 NOW_MS = 1_763_800_000_000
@@ -213,9 +214,17 @@ def live(registry: Registry, table: ItemTable) -> LiveBundle:
 
 
 @pytest.fixture
-def state(users: MemoryUsers, item_state: ItemState, live: LiveBundle) -> State:
+def sessions(table: ItemTable) -> UserSessions:
+    """No sessions yet."""
+    return UserSessions(table)
+
+
+@pytest.fixture
+def state(
+    users: MemoryUsers, item_state: ItemState, live: LiveBundle, sessions: UserSessions
+) -> State:
     """All that answers are made from."""
-    return State(Settings(deadline_ms=10_000), users, item_state, live, UserNotices())
+    return State(Settings(deadline_ms=10_000), users, item_state, live, UserNotices(), sessions)
 
 
 @pytest.fixture
@@ -259,19 +268,18 @@ def client(services: Services) -> Iterator[TestClient[Any]]:
 def covisits() -> Callable[..., bytes]:
     """`covisits("item-2", "item-2", "item-3")` packs transitions to these items.
 
-    By default each is of a visit of its own, now, and from one item straight to the next.
+    Each is of a visit of its own; by default now, and from one item straight to the next.
     """
 
     def pack(
         *next_ids: str,
-        visits: Sequence[int] | None = None,
         ages_s: Sequence[int] | int = 0,
         distances: Sequence[int] | int = 1,
     ) -> bytes:
         rows = np.zeros(len(next_ids), COVISIT_DTYPE)
         rows["next"] = item_hashes(next_ids)
         rows["ts_s"] = NOW_MS // 1000 - np.asarray(ages_s)
-        rows["draw"] = np.arange(len(next_ids)) * 1_000_003 if visits is None else visits
+        rows["draw"] = np.arange(len(next_ids)) * 1_000_003
         rows["distance"] = distances
         return rows.tobytes()
 

@@ -223,7 +223,7 @@ async def test_a_change_of_a_user_wakes_who_waits_for_it(
     """Through the stream of the user's partition."""
     notices = UserNotices()
     users = RedisUserStates(redis_client, KEYS, P)
-    following = asyncio.create_task(UserFollower(redis_client, KEYS, P, notices, users).run())
+    following = asyncio.create_task(UserFollower(redis_client, KEYS, P, [notices], [users]).run())
     with notices.subscribe("ann") as changed, notices.subscribe("bob") as other:
         await changed.wait()  # everyone is woken when following begins
         changed.clear()
@@ -243,7 +243,7 @@ async def test_who_was_erased_is_forgotten_and_all_are_when_that_may_have_been_m
     """What this process remembers of people outlives a dead Redis, but not an erasure."""
     notices = UserNotices()
     users = RedisUserStates(redis_client, KEYS, P)
-    following = asyncio.create_task(UserFollower(redis_client, KEYS, P, notices, users).run())
+    following = asyncio.create_task(UserFollower(redis_client, KEYS, P, [notices], [users]).run())
     key = KEYS.user_changes(partition_of("ann", P))
     with notices.subscribe("ann") as changed:
         await changed.wait()

@@ -79,7 +79,7 @@ async def test_arms_are_drawn_from_sharpened_posteriors_with_the_prior_of_their_
 async def test_the_fixed_slots_are_the_best_ones_in_their_order(state: Any) -> None:
     """Exploration takes places away from the end of the list, never its order."""
     settings = msgspec.structs.replace(state.settings, exploration_slots=0)
-    none = State(settings, state.users, state.items, state.live, state.notices)
+    none = State(settings, state.users, state.items, state.live, state.notices, state.sessions)
     query = Query(user="nobody", k=12)
     best = (await recommend(none, query, "r", np.random.default_rng(0))).answer.items
     mixed = (await recommend(state, query, "r", np.random.default_rng(0))).answer.items

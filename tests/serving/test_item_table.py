@@ -116,17 +116,16 @@ def test_transitions_are_shares_and_follow_their_changes(covisits: Any) -> None:
     assert table.transitions(0, NOW_MS, 3600)[0].tolist() == []
 
 
-def test_a_sample_names_what_followed_and_by_which_visit(covisits: Any) -> None:
+def test_a_sample_names_what_followed(covisits: Any) -> None:
     """Row by row as it was packed; after a change the new ones stand there."""
     table = ItemTable()
     table.offer([Item(item_id=item_id) for item_id in "abc"])
     (item_hash,) = item_hashes(["a"]).tolist()
-    assert [len(column) for column in table.sample(0)] == [0, 0, 0, 0]
-    blob = covisits("b", "c", "never", visits=[7, 2**32 - 1, 9], ages_s=[0, 5, 9], distances=2)
+    assert [len(column) for column in table.sample(0)] == [0, 0, 0]
+    blob = covisits("b", "c", "never", ages_s=[0, 5, 9], distances=2)
     table.put_covisits([item_hash], [blob])
     sample = table.sample(0)
     assert sample.rows.tolist() == [1, 2, -1]
-    assert sample.visit.tolist() == [7, 2**32 - 1, 9]
     assert (NOW_MS // 1000 - sample.ts_s).tolist() == [0, 5, 9]
     assert sample.distance.tolist() == [2, 2, 2]
     table.put_covisits([item_hash], [covisits("c")])

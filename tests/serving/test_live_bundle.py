@@ -22,6 +22,7 @@ from serving.live_bundle import BoundBundle, LiveBundle
 from serving.moment import State
 from serving.pipeline import recommend
 from serving.user_notices import UserNotices
+from serving.user_sessions import UserSessions
 
 
 @pytest.fixture
@@ -153,7 +154,8 @@ async def test_requests_run_through_a_swap_without_one_failure(
     """Each answer comes from one of the two versions, whole."""
     await following.refresh()
     old = following.version
-    state = State(Settings(deadline_ms=10_000), users, item_state, following, UserNotices())
+    settings, sessions = Settings(deadline_ms=10_000), UserSessions(item_state.table)
+    state = State(settings, users, item_state, following, UserNotices(), sessions)
     users.act("ann", "item-3")
     done = asyncio.Event()
     answers = []

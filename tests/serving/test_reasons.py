@@ -33,7 +33,7 @@ async def _reason(state: Any, source: str, item: str, because: str = "", *, expl
         ("new", "new in kitchen"),
         ("covisitation", "often next after river amber 10"),
         ("transitions", "often next after river amber 10"),
-        ("neighbours", "people like you went on to this"),
+        ("neighbours", "people like you looked at this too"),
         ("similar", "close to river amber 10"),
         ("category", "popular in kitchen"),
         ("session", "because you bought river north 20"),

@@ -43,7 +43,7 @@ def baselines(log: TrainingLog, retrain_visits: int = RETRAIN_VISITS) -> list[Co
     own = numbering.log
     popular, recent = Popular(own), Popular(own, RECENT_VISITS)
     covisitation = Covisitation(own, half_life_s=14 * _DAY_S)
-    session_knn = SessionKnn(own, session_gap_s=_DAY_S)
+    session_knn = SessionKnn(own)
     windows = {RECENT_VISITS: recent} | {width: Popular(own, width) for width in OTHER_WINDOWS}
     fits: dict[str, Fit] = {"item-knn": fit_item_knn, "ials": fit_ials, "ease": fit_ease}
     rankings: dict[str, tuple[Ranking, ...]] = {

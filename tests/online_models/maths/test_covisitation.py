@@ -1,16 +1,13 @@
 """The sample of transitions: order-free, bounded, and unbiased."""
 
 from collections import Counter
-from random import Random
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from online_models.maths.covisitation import (
     keep_largest,
-    neighbour_scores,
     priorities,
     transition_scores,
 )
@@ -109,58 +106,3 @@ def test_old_transitions_give_way_to_new_ones() -> None:
     key = priorities(ts_s, draw, np.ones(1000, np.uint8), HALF_LIFE_S)
     kept = keep_largest(np.zeros(1000, np.int64), key, draw, 64)
     assert Counter((ts_s[kept] > 0).tolist())[True] >= 60
-
-
-# --- neighbours ---
-
-SHARED = st.lists(st.integers(0, 12), max_size=40)
-"""The visit that each transition leads to; each has a weight of its own, a power of two."""
-
-
-def votes_of(visits: list[int], most: int, order: list[int] | None = None) -> dict[int, float]:
-    """Votes, where visit v is one to item v % 4."""
-    visit = np.array(visits, np.uint32)
-    weight = np.exp2(-np.arange(len(visits)))
-    rows = np.arange(len(visits)) if order is None else np.array(order, np.int64)
-    items, votes = neighbour_scores(
-        (visit % 4).astype(np.int64)[rows], visit[rows], weight[rows], most
-    )
-    return dict(zip(items.tolist(), votes.tolist(), strict=True))
-
-
-def test_without_transitions_nobody_votes() -> None:
-    """The empty sample."""
-    assert votes_of([], 5) == {}
-
-
-@given(SHARED, st.integers(1, 20))
-def test_the_nearest_neighbours_vote_with_the_square_of_what_they_share(
-    visits: list[int], most: int
-) -> None:
-    """As the slow and obvious twin counts them."""
-    similarity: dict[int, float] = {}
-    for number, visit in enumerate(visits):
-        similarity[visit] = similarity.get(visit, 0) + 2.0**-number
-    nearest = sorted(similarity, key=lambda visit: -similarity[visit])[:most]
-    expected: dict[int, float] = {}
-    for visit in nearest:
-        expected[visit % 4] = expected.get(visit % 4, 0) + similarity[visit] ** 2
-    assert votes_of(visits, most) == pytest.approx(expected)
-
-
-@given(SHARED, st.integers(1, 20), st.randoms(use_true_random=False))
-def test_votes_do_not_depend_on_the_order(visits: list[int], most: int, random: Random) -> None:
-    """Of the transitions: samples are read in any order."""
-    order = random.sample(range(len(visits)), len(visits))
-    assert votes_of(visits, most, order) == pytest.approx(votes_of(visits, most))
-
-
-@given(st.lists(st.floats(0.01, 1), min_size=2, max_size=8))
-def test_one_who_shares_all_beats_many_who_share_one_each(weights: list[float]) -> None:
-    """The same weights, once in one visit to item 1, once in as many visits to item 2."""
-    n = len(weights)
-    visit = np.r_[np.zeros(n), np.arange(1, n + 1)].astype(np.uint32)
-    items, votes = neighbour_scores(np.repeat([1, 2], n), visit, np.tile(weights, 2), 2 * n)
-    assert items.tolist() == [1, 2]
-    assert votes[0] > votes[1]
-    assert votes == pytest.approx([sum(weights) ** 2, sum(weight**2 for weight in weights)])

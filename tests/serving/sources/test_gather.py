@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from freshet.core.events.partition import item_hashes
@@ -26,6 +27,10 @@ def walked(state: State, users: Any, covisits: Any) -> State:
     for item_id in ("item-1", "item-2", "item-3", "item-4"):
         table.put_covisits(item_hashes([item_id]).tolist(), [everyone])
         users.act("ann", item_id)
+    for number in range(80):  # some walk with her, each to another item
+        users.act(f"user-{number}", "item-1")
+        users.act(f"user-{number}", f"item-{number}")
+    state.sessions.put(list(users.records), np.array(list(users.records.values())))
     table.created_ts_ms[: table.size] = table.now_ms - 1000  # all are new
     table.rates[: table.size, 1] *= 50  # and rise
     table.version += 1
@@ -35,7 +40,7 @@ def walked(state: State, users: Any, covisits: Any) -> State:
 
 def with_candidates(state: State, candidates: int) -> State:
     settings = msgspec.structs.replace(state.settings, candidates=candidates)
-    return State(settings, state.users, state.items, state.live, state.notices)
+    return State(settings, state.users, state.items, state.live, state.notices, state.sessions)
 
 
 async def test_every_source_finds_what_it_may_and_no_more(walked: State) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from online_models import session_knn
 from online_models.training.log import TrainingLog
-from replay.evaluate.baselines import session_knn
 from replay.evaluate.baselines.contestant import Ranked
 from replay.evaluate.baselines.numbering import Numbering
 from replay.evaluate.baselines.query import DECAY
@@ -17,7 +17,7 @@ DAY_S = 86_400
 
 def contestant(log: TrainingLog) -> Ranked:
     numbering = Numbering(log)
-    return Ranked("session-knn", numbering, SessionKnn(numbering.log, DAY_S))
+    return Ranked("session-knn", numbering, SessionKnn(numbering.log))
 
 
 def visits(*sessions: str, start: float = 0) -> list[tuple[str, str, float]]:

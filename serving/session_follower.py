@@ -1,0 +1,132 @@
+"""Following the users that change, to know what people visit together.
+
+Law: nobody waits for this, so it takes what there is time for: some users of many that change at
+once, each as it is when it is read. Who was erased is gone before the next read, and is never read
+back in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable
+from typing import Final
+
+import numpy as np
+
+from freshet.core.events.partition import murmur2_many, partition_of_hash
+from freshet.core.metrics import USERS_UNREAD
+from freshet.core.state.client import AsyncClient
+from freshet.core.state.keys import Keys
+from freshet.core.state.records import unpack_users
+from serving.change_follower import through_failures
+from serving.item_state import ItemState
+from serving.partitioned_hashes import chunks, fetch
+from serving.user_sessions import SESSIONS_KEPT, UserSessions
+
+READ_EVERY_S: Final = 0.5
+MOST_READ: Final = 500  # users between two reads: some 20 ms of a process
+CHUNK: Final = 50  # users that are taken in without a pause
+
+
+class SessionFollower:
+    """Reads the records of users that changed into the sessions.
+
+    Args:
+        redis: a client.
+        keys: names of the keys.
+        partitions: of the users.
+        items: must be loaded before users are: their visits need rows.
+        sessions: what is known.
+    """
+
+    def __init__(
+        self,
+        redis: AsyncClient,
+        keys: Keys,
+        partitions: int,
+        items: ItemState,
+        sessions: UserSessions,
+    ) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._partitions = partitions
+        self._items = items
+        self._sessions = sessions
+        self._changed: dict[str, None] = {}
+        self._loaded = False
+        self._forgotten = 0  # how often someone was forgotten
+
+    def notify(self, user_ids: Collection[str]) -> None:
+        """Remember to read users who changed, as many as there is time for."""
+        for user_id in user_ids:
+            if len(self._changed) < MOST_READ:
+                self._changed[user_id] = None
+            elif user_id not in self._changed:
+                USERS_UNREAD.inc()
+
+    def notify_all(self) -> None:
+        """Remember to read everyone: changes may have been missed."""
+        self._loaded = False
+
+    def forget(self, user_ids: Iterable[str]) -> None:
+        """Forget people who were erased."""
+        erased = set(user_ids)
+        self._forgotten += 1
+        self._sessions.forget(erased)
+
+    def forget_all(self) -> None:
+        """Forget everyone: someone may have been erased."""
+        self._forgotten += 1
+        self._sessions.forget_all()
+        self._loaded = False
+
+    async def run(self) -> None:
+        """Follow for ever, through failures of Redis."""
+        await through_failures(self._follow, "sessions")
+
+    async def _follow(self) -> None:
+        while True:
+            if self._items.following:
+                if not self._loaded:
+                    await self.load()
+                await self.read_changed()
+            await asyncio.sleep(READ_EVERY_S)
+
+    async def load(self) -> None:
+        """Read users, as many as sessions are kept, and take them in by their newest event."""
+        forgotten = self._forgotten
+        names: list[str] = []
+        blobs: list[bytes | None] = []
+        most = -(-SESSIONS_KEPT // self._partitions)
+        for partition in range(self._partitions):
+            before = len(names)
+            async for fields in chunks(self._redis, self._keys.users(partition)):
+                names.extend(name.decode() for name in fields)
+                blobs.extend(fields.values())
+                if len(names) - before >= most:
+                    break
+        order = np.argsort(unpack_users(blobs)["last_ts_ms"], kind="stable").tolist()
+        for start in range(0, len(order), CHUNK):
+            if forgotten != self._forgotten:  # some of what was read may have been erased
+                return
+            some = order[start : start + CHUNK]
+            self._sessions.put([names[at] for at in some], unpack_users([blobs[at] for at in some]))
+            await asyncio.sleep(0)
+        self._loaded = True
+
+    async def read_changed(self) -> None:
+        """Read the users who changed since the last time."""
+        changed, self._changed = list(self._changed), {}
+        if not changed:
+            return
+        forgotten = self._forgotten
+        hashes = murmur2_many([user_id.encode() for user_id in changed])
+        partitions = partition_of_hash(hashes, self._partitions).tolist()
+        for names, blobs in await fetch(self._redis, self._keys.users, changed, partitions):
+            for start in range(0, len(names), CHUNK):
+                if forgotten != self._forgotten:
+                    self.notify(changed)  # to be read again: an erased one is then no more
+                    return
+                some = slice(start, start + CHUNK)
+                self._sessions.put(names[some], unpack_users(blobs[some]))
+                await asyncio.sleep(0)
