@@ -19,6 +19,7 @@ from online_models.session_index import SESSION_LENGTH, Numbers, SessionIndex
 
 NEIGHBOURS: Final = 200
 QUERY_ITEMS: Final = 5
+DECAY: Final = 0.5  # of their weights, from each to the one visited before it
 RECENCY_S: Final = 30 * 86_400.0  # a session so old counts 1/e
 SPREAD: Final = 3.0  # an item so many places from a shared one counts 1/e
 
@@ -29,27 +30,26 @@ _PLACES: Final = np.arange(SESSION_LENGTH)
 _NEARNESS: Final = np.exp(-_PLACES / SPREAD)  # by distance
 
 
-def session_votes(
-    index: SessionIndex, query: Rows, weights: Floats, now_s: float
-) -> tuple[Rows, Floats]:
+def session_votes(index: SessionIndex, query: Rows, now_s: float) -> tuple[Rows, Floats]:
     """Return what the nearest sessions hold.
 
-    The similarity of a session is the sum of the weights of the query's items in it, times
-    exp(-age / `RECENCY_S`); an item's votes are the sum over the nearest sessions of similarity
-    times exp(-distance / `SPREAD`), the distance counted in places from the newest item of the
-    query. Of equally similar sessions, those begun later are nearer.
+    The similarity of a session is the sum of the weights of the query's items in it, which are 1,
+    `DECAY`, `DECAY`^2, ..., times exp(-age / `RECENCY_S`). An item's votes are the sum over the
+    nearest sessions of similarity times exp(-distance / `SPREAD`), the distance counted in places
+    from the newest item of the query. Of equally similar sessions, those begun later are nearer.
 
     Args:
         index: the sessions.
-        query: (q,) distinct rows of items, the newest first.
-        weights: (q,) of these.
+        query: (q,) distinct rows of the items visited last, the newest first; `QUERY_ITEMS` of
+            them are compared.
         now_s: the time to ask at, s.
 
     Returns:
         (m,) distinct rows, ascending, and their (m,) votes, all above 0; among them are the items
         of the query.
     """
-    sessions, similarities = _nearest(index, query, weights, now_s)
+    query = query[:QUERY_ITEMS]
+    sessions, similarities = _nearest(index, query, now_s)
     if not len(sessions):
         return np.empty(0, np.int64), np.empty(0)
     items = index.items(sessions)  # (n, length)
@@ -60,13 +60,11 @@ def session_votes(
     return rows, totals[rows]
 
 
-def _nearest(
-    index: SessionIndex, query: Rows, weights: Floats, now_s: float
-) -> tuple[Numbers, Floats]:
+def _nearest(index: SessionIndex, query: Rows, now_s: float) -> tuple[Numbers, Floats]:
     """Return the (n,) most similar sessions, and their similarities."""
     found = [np.empty(0, np.int64), *(index.of_item(item) for item in query.tolist())]
     candidates, at = np.unique(np.concatenate(found), return_inverse=True)
-    held = np.repeat(weights, [len(each) for each in found[1:]])
+    held = np.repeat(DECAY ** np.arange(len(query)), [len(each) for each in found[1:]])
     shared = np.bincount(at, held, minlength=len(candidates)).astype(np.float64)
     similarities = shared * np.exp((index.last_s(candidates) - now_s) / RECENCY_S)
     newest_first = np.arange(len(candidates))[::-1]

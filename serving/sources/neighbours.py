@@ -7,7 +7,6 @@ import numpy as np
 from online_models.maths.topk import top_k
 from online_models.session_index import SessionIndex
 from online_models.session_knn import QUERY_ITEMS, session_votes
-from online_models.sources import visit_weights
 from serving.profile import Profile
 from serving.sources.found import Found
 
@@ -21,7 +20,7 @@ def find_neighbours(index: SessionIndex, profile: Profile, quota: int) -> Found:
         quota: most items to find.
     """
     last = np.array(profile.last_visits(QUERY_ITEMS), np.int64)
-    rows, votes = session_votes(index, last, visit_weights(len(last)), profile.now_ms / 1000)
+    rows, votes = session_votes(index, last, profile.now_ms / 1000)
     new = ~np.isin(rows, profile.rows)
     rows, votes = rows[new], votes[new]
     best = top_k(votes, quota)

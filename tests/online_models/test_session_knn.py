@@ -7,12 +7,11 @@ import pytest
 
 from online_models import session_knn
 from online_models.session_index import SessionIndex
-from online_models.session_knn import RECENCY_S, SPREAD, session_votes
+from online_models.session_knn import DECAY, RECENCY_S, SPREAD, session_votes
 
 
 def votes(index: SessionIndex, query: list[int], now_s: float = 0) -> dict[int, float]:
-    weights = 0.5 ** np.arange(len(query))
-    rows, found = session_votes(index, np.array(query, np.int64), weights, now_s)
+    rows, found = session_votes(index, np.array(query, np.int64), now_s)
     return dict(zip(rows.tolist(), found.tolist(), strict=True))
 
 
@@ -35,8 +34,9 @@ def test_votes_are_similarity_times_nearness_to_the_newest_shared_item() -> None
     """Item 1 is the newest; the first session shares both, the second the older one alone."""
     found = votes(walked([2, 5, 1, 6], [6, 2]), [1, 2])
     near = np.exp(-np.arange(4) / SPREAD)
+    both, older = 1 + DECAY, DECAY
     assert found == pytest.approx(
-        {1: 1.5, 5: 1.5 * near[1], 2: 1.5 * near[2] + 0.5, 6: 1.5 * near[1] + 0.5 * near[1]}
+        {1: both, 5: both * near[1], 2: both * near[2] + older, 6: (both + older) * near[1]}
     )
 
 

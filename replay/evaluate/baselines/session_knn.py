@@ -34,8 +34,8 @@ class SessionKnn:
 
     def ranked(self, request: Request, k: int) -> Rows:
         """Return the k rows with most weight in the nearest sessions."""
-        query, weights = last_visited(request, QUERY_ITEMS)
-        rows, votes = session_votes(self._index, query, weights, request.now_ms / 1000)
+        query, _ = last_visited(request, QUERY_ITEMS)
+        rows, votes = session_votes(self._index, query, request.now_ms / 1000)
         scores = np.zeros(len(request.offered))
         scores[rows] = votes
         return best(scores, request.offered & (scores > 0), k)

@@ -9,7 +9,6 @@ from online_models import session_knn
 from online_models.training.log import TrainingLog
 from replay.evaluate.baselines.contestant import Ranked
 from replay.evaluate.baselines.numbering import Numbering
-from replay.evaluate.baselines.query import DECAY
 from replay.evaluate.baselines.session_knn import SessionKnn
 
 DAY_S = 86_400
@@ -99,7 +98,9 @@ def test_scores_are_those_of_the_slow_twin(
     for number, items in enumerate(sessions):
         shared = [n for n, item in enumerate(query) if item in items]
         age_s = (log.ts_ms[event - 1] - last_ms[number]) / 1000
-        similarity = sum(DECAY**n for n in shared) * np.exp(-age_s / session_knn.RECENCY_S)
+        similarity = sum(session_knn.DECAY**n for n in shared) * np.exp(
+            -age_s / session_knn.RECENCY_S
+        )
         for at, item in enumerate(items):
             if shared and item not in history:
                 distance = abs(at - items.index(query[min(shared)]))
