@@ -9,6 +9,7 @@ import torch
 
 from online_models.artifacts.sessions import OnnxModel
 from online_models.features import FEATURES, SOURCES
+from online_models.training import ranker as ranker_module
 from online_models.training.budget import Budget
 from online_models.training.export import PARITY_TOLERANCE, export_ranker
 from online_models.training.exposures import Exposure
@@ -66,6 +67,15 @@ def test_it_finds_the_signal_and_is_calibrated() -> None:
     assert 0.8 < task_figures(ranker, test)["click"]["predicted_over_true"] < 1.2
     scores = scores_of(ranker, test[0])
     assert ((scores > 0) & (scores < 1)).all()
+
+
+def test_what_is_used_is_the_average_of_all_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An average that only ever keeps the first step has learned next to nothing."""
+    train, choose, test = (some_exposures(200, seed, 2.0) for seed in (1, 2, 3))
+    learned = np.mean(ranker_ranks(fit(train, choose), test)["ranker"] < 5)
+    monkeypatch.setattr(ranker_module, "_AVERAGE_KEEPS", 1.0)
+    monkeypatch.setattr(ranker_module, "_AVERAGE_SETTLES", 0)
+    assert learned > 2 * np.mean(ranker_ranks(fit(train, choose), test)["ranker"] < 5)
 
 
 def test_where_there_is_nothing_to_learn_it_stays_the_fusion() -> None:
