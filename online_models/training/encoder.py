@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from online_models.content import encode_content
+from online_models.training.averaging import averaged
 from online_models.training.budget import Budget
 from online_models.training.histories import Histories, HistoryBatch
 from online_models.training.log import TrainingLog
@@ -27,7 +28,7 @@ _LEARNING_RATE: Final = 2e-3
 _LEAST_RATE: Final = 0.1  # of the learning rate, at the end of the schedule
 _ENCODE_AT_ONCE: Final = 512
 _HELD_OUT_SHARE: Final = 0.03  # of the events, the newest, choose the epoch of a first training
-_CHOOSING_EVENTS: Final = 500
+_CHOOSING_EVENTS: Final = 2_000
 _PATIENCE: Final = 4  # epochs that foresee no more than an earlier one, before training ends
 
 Report = Callable[[float], None]
@@ -99,7 +100,7 @@ def fit_encoder(
     validation: NDArray[np.int64] | None = None,
     report: Report = lambda _: None,
 ) -> None:
-    """Train on the events before `end`, in place.
+    """Train on the events before `end`, in place; what is left is the average of the steps.
 
     Args:
         model: what to train, fresh or to be trained on.
@@ -115,8 +116,11 @@ def fit_encoder(
     negatives = Negatives(windows.target_counts, rng)
     model.known[: len(windows.target_counts)] |= windows.target_counts > 0
     optimiser = torch.optim.Adam(model.parameters(), lr=_LEARNING_RATE)
+    networks = nn.ModuleList([model.tower, model.encoder])
+    average = averaged(networks)
+    on_average = replace(model, tower=average.module[0], encoder=average.module[1])
     histories = Histories(log)
-    best, best_state = -1.0, _state(model)
+    best, best_state = -1.0, copy.deepcopy(networks.state_dict())
     for epoch in range(epochs):
         batches = -(-len(windows) // _BATCH_WINDOWS)
         for number, batch in enumerate(windows.batches(_BATCH_WINDOWS, rng)):
@@ -124,21 +128,21 @@ def fit_encoder(
             for group in optimiser.param_groups:
                 group["lr"] = _LEARNING_RATE * (1 - (1 - _LEAST_RATE) * done)
             step(model, batch, negatives, optimiser)
+            average.update_parameters(networks)
             report(done)
             if budget.over():
                 break
         if validation is not None:
-            reached = foresight(model, histories, log, validation)
+            reached = foresight(on_average, histories, log, validation)
             model.history.append(reached)
             if reached > best:
-                best, best_state, model.best_epoch = reached, _state(model), epoch + 1
+                best, best_state = reached, copy.deepcopy(average.module.state_dict())
+                model.best_epoch = epoch + 1
             if epoch + 1 - model.best_epoch >= _PATIENCE:
                 break
         if budget.over():
             break
-    if validation is not None:
-        model.tower.load_state_dict(best_state[0])
-        model.encoder.load_state_dict(best_state[1])
+    networks.load_state_dict(average.module.state_dict() if validation is None else best_state)
     report(1.0)
 
 
@@ -259,10 +263,6 @@ def _softmax_loss(
         logits, torch.zeros(len(users), dtype=torch.long), reduction="none"
     )
     return (losses * weights).sum() / weights.sum()
-
-
-def _state(model: EncoderModel) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    return copy.deepcopy(model.tower.state_dict()), copy.deepcopy(model.encoder.state_dict())
 
 
 class Negatives:

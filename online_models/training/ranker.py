@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel
 
 from online_models.features import FEATURES
 from online_models.tasks import TASKS
+from online_models.training.averaging import averaged
 from online_models.training.budget import Budget
 from online_models.training.calibration import (
     Calibration,
@@ -38,8 +38,6 @@ _LEARNING_RATE: Final = 1e-3
 _HEAD_LEARNING_RATE: Final = 1e-2  # of what follows a click: it learns from one row of a list
 _WEIGHT_DECAY: Final = 1e-3
 _PATIENCE: Final = 5  # epochs without progress before training ends
-_AVERAGE_KEEPS: Final = 0.999  # of the moving average of the weights, a step
-_AVERAGE_SETTLES: Final = 10  # steps, before it keeps half of the first ones
 _WEIGHT_GIVEN_CLICK: Final = 0.1  # of the loss of each further task beside that of the click
 
 Floats = NDArray[np.float32]
@@ -200,17 +198,12 @@ class _Lists:
 
 
 class _Fitting:
-    """A ranker and what it learns with, epoch by epoch.
-
-    What is used is not where the last step led but the moving average of all steps, which foresees
-    about as much as several rankers together (Izmailov et al. 2018, "Averaging weights leads to
-    wider optima and better generalization").
-    """
+    """A ranker and what it learns with, epoch by epoch."""
 
     def __init__(self, lists: _Lists, learnable: Sequence[bool], rng: np.random.Generator) -> None:
         flat = lists.features.reshape(-1, len(FEATURES))
         self._ranker = Ranker(flat.mean(axis=0), flat.std(axis=0))
-        self._averaged = AveragedModel(self._ranker, avg_fn=_averaged)
+        self._averaged = averaged(self._ranker)
         self._lists, self._learnable, self._rng = lists, learnable, rng
         self._optimiser = torch.optim.AdamW(
             [
@@ -237,12 +230,6 @@ class _Fitting:
             loss.backward()
             self._optimiser.step()
             self._averaged.update_parameters(self._ranker)
-
-
-def _averaged(average: Tensor, newest: Tensor, steps: Tensor | int) -> Tensor:
-    """Return the moving average after another step; the first ones count for less and less."""
-    kept = min(_AVERAGE_KEEPS, int(steps) / (int(steps) + _AVERAGE_SETTLES))
-    return torch.lerp(newest, average, kept)
 
 
 @dataclass(frozen=True, slots=True)

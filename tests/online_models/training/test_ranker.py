@@ -9,7 +9,7 @@ import torch
 
 from online_models.artifacts.sessions import OnnxModel
 from online_models.features import FEATURES, SOURCES
-from online_models.training import ranker as ranker_module
+from online_models.training import averaging
 from online_models.training.budget import Budget
 from online_models.training.export import PARITY_TOLERANCE, export_ranker
 from online_models.training.exposures import Exposure
@@ -73,8 +73,8 @@ def test_what_is_used_is_the_average_of_all_steps(monkeypatch: pytest.MonkeyPatc
     """An average that only ever keeps the first step has learned next to nothing."""
     train, choose, test = (some_exposures(200, seed, 2.0) for seed in (1, 2, 3))
     learned = np.mean(ranker_ranks(fit(train, choose), test)["ranker"] < 5)
-    monkeypatch.setattr(ranker_module, "_AVERAGE_KEEPS", 1.0)
-    monkeypatch.setattr(ranker_module, "_AVERAGE_SETTLES", 0)
+    monkeypatch.setattr(averaging, "KEEPS", 1.0)
+    monkeypatch.setattr(averaging, "SETTLES", 0)
     assert learned > 2 * np.mean(ranker_ranks(fit(train, choose), test)["ranker"] < 5)
 
 
