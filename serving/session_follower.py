@@ -58,11 +58,10 @@ class SessionFollower:
 
     def notify(self, user_ids: Collection[str]) -> None:
         """Remember to read users who changed, as many as there is time for."""
-        for user_id in user_ids:
-            if len(self._changed) < MOST_READ:
-                self._changed[user_id] = None
-            elif user_id not in self._changed:
-                USERS_UNREAD.inc()
+        new = [user_id for user_id in user_ids if user_id not in self._changed]
+        room = MOST_READ - len(self._changed)
+        self._changed.update(dict.fromkeys(new[:room]))
+        USERS_UNREAD.inc(len(new[room:]))
 
     def notify_all(self) -> None:
         """Remember to read everyone: changes may have been missed."""
