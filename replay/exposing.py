@@ -14,7 +14,9 @@ from online_models.training.exposures import Exposure
 from online_models.training.histories import Histories
 from online_models.training.labels import followed_at
 from online_models.training.log import TrainingLog
-from replay.lived import Asked, LivedLog
+from online_models.training.shown import Shown
+from online_models.training.slates import Slate
+from replay.lived import Asked, LivedLog, Scored
 
 _NO_LIST = 1  # nothing but the candidates is asked for
 
@@ -41,6 +43,11 @@ class ExposingLife:
         self._lived.live(int(self._asked_at[event]))
         return exposure_of(self._lived, event, self._lived.ask(event, _NO_LIST))
 
+    def show(self, slate: Slate) -> Shown:
+        """Return how a slate is ranked."""
+        self._lived.live(slate.asked_at)
+        return shown_of(slate, self._lived.rank(slate.event, slate.items))
+
     def close(self) -> None:
         """End the life."""
         self._lived.close()
@@ -65,3 +72,11 @@ def exposure_of(lived: LivedLog, event: int, asked: Asked | None) -> Exposure:
         union.ranks.astype(np.int16),
         followed_at(lived.log, event),
     )
+
+
+def shown_of(slate: Slate, ranked: Scored) -> Shown:
+    """Return a slate as it was ranked, with what became of it."""
+    if ranked.features is None:
+        return Shown(slate.closed_at, np.empty((0, len(FEATURES)), np.float16), np.empty(0, bool))
+    offered = np.isfinite(ranked.scores)
+    return Shown(slate.closed_at, ranked.features[offered], slate.clicked[offered])

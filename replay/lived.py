@@ -27,6 +27,7 @@ from freshet.core.state.keys import Keys
 from freshet.core.state.records import unpack_items, unpack_users
 from online_models.artifacts.bundle import Bundle
 from online_models.artifacts.registry import Registry
+from online_models.features import FEATURES
 from online_models.training.log import TrainingLog
 from serving.answer import Query, RankQuery
 from serving.filters import keep
@@ -83,10 +84,13 @@ class Scored:
         scores: (n,) probabilities of a click by the ranker; else the fused source scores; nan for
             an item that is not offered.
         by_ranker: whether they are the ranker's.
+        features: (n, F) float16, as they are logged, nan for an item that is not offered; None
+            where there are none.
     """
 
     scores: NDArray[np.float64]
     by_ranker: bool
+    features: NDArray[np.float16] | None = None
 
 
 class LivedLog:
@@ -203,12 +207,17 @@ class LivedLog:
         query = RankQuery(user=self._events[event].user_id, items=ids)
         scores = np.full(len(rows), np.nan)
         try:
-            answer = self._wait(rank_items(self._state_of_clicks, query, _UNNAMED)).answer
+            served = self._wait(rank_items(self._state_of_clicks, query, _UNNAMED))
         except RequestError:  # nothing of it is offered yet
             return Scored(scores, by_ranker=False)
-        score_of = {item.item_id: item.score for item in answer.items}
-        scores[:] = [score_of.get(item_id, np.nan) for item_id in ids]
-        return Scored(scores, by_ranker=answer.quality in {"full", "partial"})
+        answer, place = served.answer, {item_id: at for at, item_id in enumerate(ids)}
+        places = [place[item.item_id] for item in answer.items]
+        scores[places] = [item.score for item in answer.items]
+        features = None
+        if served.features:
+            features = np.full((len(rows), len(FEATURES)), np.nan, np.float16)
+            features[places] = np.frombuffer(served.features, "<f2").reshape(len(places), -1)
+        return Scored(scores, answer.quality in {"full", "partial"}, features)
 
     def log_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows in the log of rows of the table."""

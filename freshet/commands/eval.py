@@ -52,7 +52,8 @@ PROTOCOL: Final = (
     "on when a day begins and the visits have grown by a tenth, online learns a few batches every "
     "few hundred events.",
     "Where the log holds impressions, slates of the part that is judged are ranked just before "
-    "they were shown, as a client's own candidates, and each item of them was clicked on or not.",
+    "they were shown, as a client's own candidates, and each item of them was clicked on or not. "
+    "The product's ranker learns from the slates before a training, too.",
 )
 
 

@@ -30,6 +30,12 @@ class Calibration(NamedTuple):
         """Return the (n, T) log-odds of (n, T) scores."""
         return scores * self.slopes + self.intercepts
 
+    def with_click(self, slope: float, intercept: float) -> Calibration:
+        """Return these lines with another one for the click."""
+        slopes, intercepts = self.slopes.clone(), self.intercepts.clone()
+        slopes[0], intercepts[0] = slope, intercept
+        return Calibration(slopes, intercepts)
+
 
 def calibrate(scores: Tensor, labels: Tensor, otherwise: Calibration) -> Calibration:
     """Return the lines of all tasks, of those that follow a click from what was clicked alone.
@@ -57,9 +63,7 @@ def base_rates(labels: Tensor) -> Calibration:
         labels: (n, T) bool; those after the click are counted where there was one.
     """
     columns = [labels[:, 0], *labels[labels[:, 0], 1:].T]
-    return Calibration(
-        torch.zeros(len(TASKS)), torch.tensor([_base_odds(each) for each in columns])
-    )
+    return Calibration(torch.zeros(len(TASKS)), torch.tensor([base_odds(each) for each in columns]))
 
 
 def is_learnable(came: Tensor) -> bool:
@@ -78,7 +82,7 @@ def platt(scores: Tensor, came: Tensor) -> tuple[float, float]:
         scores: (n,).
         came: (n,) bool.
     """
-    base = _base_odds(came)
+    base = base_odds(came)
     line = torch.tensor([0.0, base], requires_grad=True)  # the logarithm of the slope first
     optimiser = torch.optim.LBFGS([line], max_iter=50, line_search_fn="strong_wolfe")
 
@@ -97,7 +101,7 @@ def platt(scores: Tensor, came: Tensor) -> tuple[float, float]:
     return float(np.exp(log_slope)), intercept
 
 
-def _base_odds(came: Tensor) -> float:
+def base_odds(came: Tensor) -> float:
     """Return the log-odds of a label, of half a label more of either kind."""
     true = int(came.sum())
     return float(np.log((true + 0.5) / (len(came) - true + 0.5)))

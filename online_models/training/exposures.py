@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from online_models.artifacts.bundle import Bundle
 from online_models.tasks import TASKS
 from online_models.training.labels import NEVER
+from online_models.training.shown import Shown
+from online_models.training.slates import Slate
 
 KEPT_CANDIDATES: Final = 150
 """Of an exposure, for a ranker to learn from: the right one and others at random."""
@@ -67,6 +69,14 @@ class Life(Protocol):
 
         Args:
             event: none was asked for before that of an earlier call.
+        """
+        ...
+
+    def show(self, slate: Slate) -> Shown:
+        """Live on to where a slate was asked for, and return how it is ranked.
+
+        Args:
+            slate: not asked for before what was asked for last.
         """
         ...
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -23,6 +24,7 @@ from online_models.training.exposures import Exposure
 from online_models.training.histories import Histories
 from online_models.training.log import TARGET, TrainingLog
 from online_models.training.ranker import probabilities_of, scores_of
+from online_models.training.shown import Shown, ShownRows
 
 RECENT_EVENTS: Final = 2_000  # window of the recent-popular baseline
 _FUSED: Final = FEATURES.index("fused_rank")
@@ -115,8 +117,12 @@ def ranker_ranks(ranker: nn.Module, exposures: Sequence[Exposure]) -> dict[str, 
     return {"fusion": ranks[0], "ranker": ranks[1]}
 
 
-def task_figures(ranker: nn.Module, exposures: Sequence[Exposure]) -> dict[str, dict[str, float]]:
+def task_figures(
+    ranker: nn.Module, exposures: Sequence[Exposure], shown: Sequence[Shown] = ()
+) -> dict[str, dict[str, float]]:
     """Return how well each task is foreseen of the candidates, of tasks that came true at all.
+
+    Clicks are foreseen of what was shown instead, where slates tell enough of them.
 
     Returns:
         By task: how often it came true, the AUC over all candidates, and predicted over true; of
@@ -133,15 +139,24 @@ def task_figures(ranker: nn.Module, exposures: Sequence[Exposure]) -> dict[str, 
         came, predicted = labels[:, task], foreseen[:, task]
         if not came.any():
             continue
-        found[name] = {
-            "true": int(came.sum()),
-            "auc": round(auc(predicted, came), 4),
-            "predicted_over_true": round(calibration_ratio(predicted, came), 3),
-        }
+        found[name] = _foreseen(predicted, came)
         if task:
             given = np.round(predicted[clicked] / foreseen[clicked, 0], 6)  # rounding orders none
             found[name]["auc_given_click"] = round(auc(given, came[clicked]), 4)
+    clicks = ShownRows.of(shown)
+    if clicks.learnable:
+        with torch.no_grad():
+            predicted = ranker.eval()(clicks.features)[:, 0].numpy()
+        found["click"] = _foreseen(predicted, clicks.clicked.numpy())
     return found
+
+
+def _foreseen(predicted: NDArray[np.float32], came: NDArray[np.bool_]) -> dict[str, float]:
+    return {
+        "true": int(came.sum()),
+        "auc": round(auc(predicted, came), 4),
+        "predicted_over_true": round(calibration_ratio(predicted, came), 3),
+    }
 
 
 def _labels(exposure: Exposure) -> NDArray[np.bool_]:

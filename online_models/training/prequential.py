@@ -23,12 +23,16 @@ from online_models.training.histories import Histories
 from online_models.training.log import TrainingLog
 from online_models.training.networks import CalibratedRanker
 from online_models.training.ranker import fit_ranker, refit_ranker
+from online_models.training.shown import Shown, closed_before
 from online_models.training.trial import trial_bundle
 
 MOST_EXPOSURES: Final = 15_000
 """The newest ones; an older one tells of a catalogue that is no more."""
 
-_CHOOSING_SHARE: Final = 0.15  # of the exposures, the newest, choose the epoch of the ranker
+MOST_SHOWN: Final = 10_000
+"""Slates, the newest ones too."""
+
+_CHOOSING_SHARE: Final = 0.15  # of both, the newest, choose the epoch of the ranker and calibrate
 _FIRST_EPOCHS, _LATER_EPOCHS = 30, 4
 _RANKER_EPOCHS: Final = 30
 
@@ -73,6 +77,7 @@ class PrequentialTrainer:
         self._histories = Histories(log)
         self._encoder = EncoderModel.fresh(log)
         self._exposures: list[Exposure] = []
+        self._shown: list[Shown] = []
         self.encoder_trainings = 0
         self.ranker: CalibratedRanker | TreeRanker | None = None
 
@@ -80,6 +85,11 @@ class PrequentialTrainer:
         """Keep an exposure to learn from."""
         self._exposures.append(exposure.thinned(self._rng))
         del self._exposures[:-MOST_EXPOSURES]
+
+    def see_shown(self, shown: Shown) -> None:
+        """Keep a slate to learn from."""
+        self._shown.append(shown)
+        del self._shown[:-MOST_SHOWN]
 
     def train_encoder(self, end: int) -> None:
         """Train the encoder on the events before `end`, on from where it was."""
@@ -108,10 +118,13 @@ class PrequentialTrainer:
     def train_ranker(self, end: int) -> None:
         """Train the ranker on what was exposed, and what came of it, before `end`."""
         known = [each.known_before(end) for each in self._exposures if each.event < end]
-        cut = int(len(known) * (1 - _CHOOSING_SHARE))
+        shown = closed_before(self._shown, end)
+        cut, shown_cut = (int(len(each) * (1 - _CHOOSING_SHARE)) for each in (known, shown))
         network = fit_ranker(
             known[:cut],
             known[cut:],
+            shown=shown[:shown_cut],
+            shown_later=shown[shown_cut:],
             epochs=_RANKER_EPOCHS,
             budget=Budget.of(self._times.ranker_s),
             rng=self._rng,
@@ -130,7 +143,7 @@ class PrequentialTrainer:
             self.ranker = choice.ranker
         if self.ranker is network:
             budget = Budget.of(self._times.ranker_s)
-            self.ranker = refit_ranker(network, known, budget=budget, rng=self._rng)
+            self.ranker = refit_ranker(network, known, shown=shown, budget=budget, rng=self._rng)
 
     def bundle(self, end: int) -> Bundle:
         """Return the models as they are, over the items that exist at an event."""

@@ -23,17 +23,22 @@ from online_models.training.averaging import averaged
 from online_models.training.budget import Budget
 from online_models.training.calibration import (
     Calibration,
+    base_odds,
     base_rates,
     calibrate,
     is_learnable,
+    platt,
 )
 from online_models.training.exposures import Exposure
 from online_models.training.networks import CalibratedRanker, Ranker
+from online_models.training.shown import Shown, ShownRows
 
 LISTED: Final = 100
 """Candidates of an exposure in a list to learn from: the right one and others at random."""
 
 _BATCH: Final = 64
+_SHOWN_BATCH: Final = 128  # items that were shown, beside a batch of lists
+_WEIGHT_SHOWN: Final = 1.0  # of their loss beside that of the lists
 _LEARNING_RATE: Final = 1e-3
 _HEAD_LEARNING_RATE: Final = 1e-2  # of what follows a click: it learns from one row of a list
 _WEIGHT_DECAY: Final = 1e-3
@@ -50,9 +55,14 @@ def fit_ranker(
     epochs: int,
     budget: Budget,
     rng: np.random.Generator,
+    shown: Sequence[Shown] = (),
+    shown_later: Sequence[Shown] = (),
     report: Callable[[float], None] = lambda _: None,
 ) -> CalibratedRanker:
     """Return a ranker whose scores are probabilities.
+
+    Where slates tell what was clicked on of what was shown, that is what a probability means, and
+    a part of what is learned; else it is the probability to be what comes next.
 
     The epoch that foresees the clicks of the validation best is kept, and the untrained ranker,
     which is the fusion of the sources, is one of the contestants. A task that came true too seldom
@@ -64,6 +74,8 @@ def fit_ranker(
         epochs: most passes.
         budget: when time is over, the epoch is the last.
         rng: draws the lists.
+        shown: slates to learn from.
+        shown_later: later ones, to calibrate by.
         report: told the share that is done.
     """
     learned = [each for each in exposures if each.target >= 0 and len(each.features) > 1]
@@ -76,7 +88,7 @@ def fit_ranker(
         is_learnable(early) and is_learnable(late)
         for early, late in zip(lists.labels.T, held_out.came.T, strict=True)
     ]
-    fitting = _Fitting(lists, learnable, rng)
+    fitting = _Fitting(lists, ShownRows.of(shown), learnable, rng)
     ranker = fitting.average
     best, best_state, best_epoch = held_out.loss(ranker), copy.deepcopy(ranker.state_dict()), 0
     for epoch in range(1, epochs + 1):
@@ -91,8 +103,11 @@ def fit_ranker(
     report(1.0)
     ranker.eval()
     with torch.no_grad():
-        scores = ranker(held_out.features)
-    calibration = calibrate(scores, held_out.labels(), lists.usual)
+        calibration = calibrate(ranker(held_out.features), held_out.labels(), lists.usual)
+        clicks = ShownRows.of(shown_later)
+        if clicks.learnable:
+            line = platt(ranker(clicks.features)[:, 0], clicks.clicked)
+            calibration = calibration.with_click(*line)
     return CalibratedRanker(ranker, calibration, best_epoch)
 
 
@@ -102,6 +117,7 @@ def refit_ranker(
     *,
     budget: Budget,
     rng: np.random.Generator,
+    shown: Sequence[Shown] = (),
 ) -> CalibratedRanker:
     """Return a ranker that learned from nothing as long as the given one, from other exposures.
 
@@ -114,12 +130,13 @@ def refit_ranker(
         exposures: all, in the order of time.
         budget: when time is over, the given ranker stays.
         rng: draws the lists.
+        shown: slates, all too.
     """
     learned = [each for each in exposures if each.target >= 0 and len(each.features) > 1]
     if not fitted.epochs or not learned:
         return fitted
     learnable = (fitted.slopes > 0).tolist()
-    fitting = _Fitting(_Lists.of(learned, rng), learnable, rng)
+    fitting = _Fitting(_Lists.of(learned, rng), ShownRows.of(shown), learnable, rng)
     for _ in range(fitted.epochs):
         if budget.over():
             return fitted
@@ -200,15 +217,24 @@ class _Lists:
 class _Fitting:
     """A ranker and what it learns with, epoch by epoch."""
 
-    def __init__(self, lists: _Lists, learnable: Sequence[bool], rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        lists: _Lists,
+        shown: ShownRows,
+        learnable: Sequence[bool],
+        rng: np.random.Generator,
+    ) -> None:
         flat = lists.features.reshape(-1, len(FEATURES))
         self._ranker = Ranker(flat.mean(axis=0), flat.std(axis=0))
         self._averaged = averaged(self._ranker)
-        self._lists, self._learnable, self._rng = lists, learnable, rng
+        self._lists, self._shown, self._learnable, self._rng = lists, shown, learnable, rng
+        # Scores of lists have no level of their own; this brings them to that of clicks.
+        self._line = torch.nn.Parameter(torch.tensor([0.0, base_odds(shown.clicked)]))
         self._optimiser = torch.optim.AdamW(
             [
                 {"params": self._ranker.of_clicks()},
                 {"params": [self._ranker.given_click], "lr": _HEAD_LEARNING_RATE},
+                {"params": [self._line], "lr": _HEAD_LEARNING_RATE, "weight_decay": 0.0},
             ],
             lr=_LEARNING_RATE,
             weight_decay=_WEIGHT_DECAY,
@@ -225,11 +251,22 @@ class _Fitting:
         order = self._rng.permutation(len(self._lists.features))
         for start in range(0, len(order), _BATCH):
             rows = order[start : start + _BATCH]
-            loss = self._lists.loss(self._ranker, rows, self._learnable)
+            loss = self._lists.loss(self._ranker, rows, self._learnable) + self._loss_of_shown()
             self._optimiser.zero_grad()
             loss.backward()
             self._optimiser.step()
             self._averaged.update_parameters(self._ranker)
+
+    def _loss_of_shown(self) -> Tensor:
+        """Return the weighted loss of some of what was shown."""
+        if not self._shown.learnable:
+            return torch.zeros(())
+        rows = torch.from_numpy(self._rng.integers(len(self._shown), size=_SHOWN_BATCH))
+        scores = self._ranker(self._shown.features[rows])[:, 0]
+        log_odds = self._line[0].exp() * scores + self._line[1]
+        clicked = self._shown.clicked[rows].float()
+        loss = functional.binary_cross_entropy_with_logits(log_odds, clicked)
+        return _WEIGHT_SHOWN * loss
 
 
 @dataclass(frozen=True, slots=True)

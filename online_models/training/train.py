@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from freshet.core.events.schema import Event, Item
 from online_models.artifacts.registry import Registry
@@ -38,6 +39,8 @@ from online_models.training.measure import (
 )
 from online_models.training.networks import CalibratedRanker, ContentTower, HistoryEncoder
 from online_models.training.ranker import fit_ranker, refit_ranker
+from online_models.training.shown import Shown
+from online_models.training.slates import Slate, Slates
 from online_models.training.trial import trial_bundle
 
 CUTS: Final = (0.75, 0.87, 0.92)
@@ -52,6 +55,8 @@ _RANKER_EPOCHS: Final = 30
 _CHOOSING_REQUESTS: Final = 1_000
 _LEAST_REQUESTS: Final = 200  # of each part, whatever they cost
 _REQUEST_SHARES: Final = (0.65, 0.15, 0.2)
+_PARTS: Final = ("train", "choose", "test")
+_SLATES_PER_REQUEST: Final = 0.5  # most of them, where the log holds impressions
 _AT_ONCE: Final = 50
 
 LiveLog = Callable[[TrainingLog, Sequence[Event]], Life]
@@ -170,8 +175,10 @@ def fit(log: TrainingLog, life: Life, options: TrainOptions, report: Report) -> 
     life.use(trial_bundle(log, np.flatnonzero(histories.available(first)), model))
     parts = _expose(log, histories, life, options, rng, budget.share(_EXPOSURE_SHARE), report)
     network = fit_ranker(
-        parts[0],
-        parts[1],
+        parts[0].exposures,
+        parts[1].exposures,
+        shown=parts[0].shown,
+        shown_later=parts[1].shown,
         epochs=_RANKER_EPOCHS,
         budget=budget.share(_RANKER_SHARE),
         rng=rng,
@@ -181,8 +188,8 @@ def fit(log: TrainingLog, life: Life, options: TrainOptions, report: Report) -> 
     if options.challenger:
         choice = challenged(
             network,
-            parts[0],
-            parts[1],
+            parts[0].exposures,
+            parts[1].exposures,
             log=log,
             budget=budget.share(_CHALLENGER_SHARE),
             rng=np.random.default_rng([options.seed, 1]),  # who challenges changes nobody else
@@ -200,9 +207,25 @@ def fit(log: TrainingLog, life: Life, options: TrainOptions, report: Report) -> 
     )
     ranker = choice.ranker
     if ranker is network:
-        seen = [each for part in parts for each in part]
-        ranker = refit_ranker(network, seen, budget=budget.share(_REFIT_RANKER_SHARE), rng=rng)
+        ranker = refit_ranker(
+            network,
+            [each for part in parts for each in part.exposures],
+            shown=[each for part in parts for each in part.shown],
+            budget=budget.share(_REFIT_RANKER_SHARE),
+            rng=rng,
+        )
     return Models(model, ranker, metrics | {"seconds": round(budget.spent_s, 1)})
+
+
+@dataclass(slots=True)
+class _Part:
+    """What was asked for in a part of the log, in the order of time."""
+
+    exposures: list[Exposure] = field(default_factory=list)
+    shown: list[Shown] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.exposures) + len(self.shown)
 
 
 def _expose(
@@ -213,28 +236,34 @@ def _expose(
     rng: np.random.Generator,
     budget: Budget,
     report: Report,
-) -> list[list[Exposure]]:
-    """Return the exposures of the second, third and fourth part of the log.
+) -> list[_Part]:
+    """Return the exposures and slates of the second, third and fourth part of the log.
 
     Each knows of what came of it as much as its own part of the log holds. What the budget cannot
     pay for is thinned out evenly, never cut off at the end.
     """
     edges = [*(log.cut(share) for share in CUTS), len(log)]
-    waiting = [
-        histories.requests(start, end, max(int(share * options.requests), _LEAST_REQUESTS))
-        for share, start, end in zip(_REQUEST_SHARES, edges, edges[1:], strict=False)
-    ]
-    parts: list[list[Exposure]] = [[], [], []]
+    slates = Slates(log, histories)
+    asks: list[list[int | Slate]] = []
+    for share, start, end in zip(_REQUEST_SHARES, edges, edges[1:], strict=False):
+        most = max(int(share * options.requests), _LEAST_REQUESTS)
+        events = histories.requests(start, end, most)
+        shown = slates.between(start, end, int(_SLATES_PER_REQUEST * most))
+        asks.append(_in_order(histories, events, shown))
+    waiting = [np.arange(len(each)) for each in asks]
+    parts = [_Part(), _Part(), _Part()]
     done = 0
     for number, part in enumerate(parts):
-        while len(events := waiting[number]):
-            found = [
-                life.expose(event).known_before(edges[number + 1])
-                for event in events[:_AT_ONCE].tolist()
-            ]
-            part.extend(found if number else [each.thinned(rng) for each in found])
-            done += len(events[:_AT_ONCE])
-            waiting[number] = events[_AT_ONCE:]
+        while len(places := waiting[number]):
+            for place in places[:_AT_ONCE].tolist():
+                ask = asks[number][place]
+                if isinstance(ask, Slate):
+                    part.shown.append(life.show(ask))
+                else:
+                    exposure = life.expose(ask).known_before(edges[number + 1])
+                    part.exposures.append(exposure if number else exposure.thinned(rng))
+            done += len(places[:_AT_ONCE])
+            waiting[number] = places[_AT_ONCE:]
             left = sum(map(len, waiting))
             affordable = budget.left_s * done / max(budget.spent_s, 1e-9)
             if affordable < left:
@@ -244,15 +273,24 @@ def _expose(
     return parts
 
 
+def _in_order(
+    histories: Histories, events: NDArray[np.int64], slates: Sequence[Slate]
+) -> list[int | Slate]:
+    """Return events to be foreseen and slates to be ranked, as they were asked for."""
+    asks: list[tuple[int, int | Slate]] = [(slate.asked_at, slate) for slate in slates]
+    asks += zip(histories.asked_at[events].tolist(), events.tolist(), strict=True)
+    return [ask for _, ask in sorted(asks, key=lambda each: each[0])]
+
+
 def _measure(
     log: TrainingLog,
     histories: Histories,
     model: EncoderModel,
     choice: Choice,
-    parts: list[list[Exposure]],
+    parts: list[_Part],
 ) -> dict[str, Any]:
     """Return what the manifest says of the models."""
-    exposures = parts[2]
+    exposures = parts[2].exposures
     events = np.array([each.event for each in exposures], np.int64)
     ranks = {
         **ranker_ranks(choice.ranker, exposures),
@@ -265,9 +303,10 @@ def _measure(
     return {
         "test": test,
         "candidate_recall": round(float(np.mean([each.target >= 0 for each in exposures])), 4),
-        "tasks": task_figures(choice.ranker, exposures),
+        "tasks": task_figures(choice.ranker, exposures, parts[2].shown),
         "challenger": choice.metrics,
-        "requests": dict(zip(("train", "choose", "test"), map(len, parts), strict=True)),
+        "requests": {name: len(part.exposures) for name, part in zip(_PARTS, parts, strict=True)},
+        "slates": {name: len(part.shown) for name, part in zip(_PARTS, parts, strict=True)},
         "log": {"events": len(log), "items": len(log.items), "users": log.n_users},
         "encoder_epoch": model.best_epoch,
         "remarks": [

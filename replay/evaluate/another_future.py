@@ -19,10 +19,10 @@ from freshet.core.state.records import HISTORY_LENGTH
 from online_models.artifacts.bundle import Bundle
 from online_models.training.histories import Histories, thinned
 from online_models.training.log import TrainingLog
+from online_models.training.slates import Slates
 from replay.evaluate.check import Check
 from replay.evaluate.click_baselines import click_baselines
 from replay.evaluate.request import LIST_LENGTH, PRODUCT, Contestant, Request, Rows
-from replay.evaluate.slates import Slates
 from replay.lived import Asked, LivedLog
 
 FEATURES: Final = f"features of the {PRODUCT}"

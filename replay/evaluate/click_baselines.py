@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.training.log import TARGET, TrainingLog
+from online_models.training.slates import Slates
 from replay.evaluate.item_counts import ItemCounts
 from replay.evaluate.request import Rows
-from replay.evaluate.slates import Slates
 
 RATE_STRENGTH: Final = 20.0  # impressions that the rate of all items weighs in that of one
 RECENT_VISITS: Final = 2_000

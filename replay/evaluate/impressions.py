@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from online_models.training.slates import Slate
 from replay.evaluate.click_baselines import ClickBaseline
 from replay.evaluate.request import PRODUCT
-from replay.evaluate.slates import Slate
-from replay.lived import LivedLog
+from replay.lived import LivedLog, Scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class ImpressionJudge:
         }
         self._by_ranker = True
 
-    def ask(self, slate: Slate) -> None:
-        """Let everyone score a slate, at the moment before it."""
+    def ask(self, slate: Slate) -> Scored:
+        """Let everyone score a slate, at the moment before it; return what the product said."""
         self._lived.live(slate.asked_at)
         ranked = self._lived.rank(slate.event, slate.items)
         self._asked.append(slate)
@@ -68,6 +68,7 @@ class ImpressionJudge:
         for each in self._others:
             each.learn(slate.asked_at)
             self._scores[each.name].append(each.scores(slate.items))
+        return ranked
 
     def impressions(self) -> Impressions | None:
         """Return what was foreseen; None unless some were clicked on and others were not."""

@@ -23,13 +23,14 @@ from online_models.maths.topk import top_k
 from online_models.training.exposures import Exposure
 from online_models.training.histories import Histories
 from online_models.training.log import TrainingLog
+from online_models.training.shown import Shown
+from online_models.training.slates import Slate, Slates
 from replay.evaluate.click_baselines import click_baselines
 from replay.evaluate.impressions import ImpressionJudge
 from replay.evaluate.item_counts import ItemCounts
 from replay.evaluate.outcome import Outcome
 from replay.evaluate.request import LIST_LENGTH, PRODUCT, Contestant, Request, Rows
-from replay.evaluate.slates import Slate, Slates
-from replay.exposing import exposure_of
+from replay.exposing import exposure_of, shown_of
 from replay.lived import Asked, LivedLog
 
 RANKER: Final = "ranker"
@@ -50,7 +51,10 @@ class Plan:
         expose_from: share of the log from which the product collects exposures.
         judge_from: share of the log from which answers count.
         trainings: times that the models are trained after the first, while answers count.
-        slates: most slates of impressions that are ranked, evenly over the time from `judge_from`.
+        slates: most slates of impressions whose answers count, evenly over the time from
+            `judge_from`.
+        shown: most slates that the product's ranker learns from, whether they count or not, evenly
+            over the time from `expose_from` to its last training.
     """
 
     requests: int = 8_000
@@ -59,6 +63,7 @@ class Plan:
     judge_from: float = 0.4
     trainings: int = 2
     slates: int = 4_000
+    shown: int = 8_000
 
 
 class Trainer(Protocol):
@@ -66,6 +71,10 @@ class Trainer(Protocol):
 
     def see(self, exposure: Exposure) -> None:
         """Keep an exposure to learn from."""
+        ...
+
+    def see_shown(self, shown: Shown) -> None:
+        """Keep a slate to learn from."""
         ...
 
     def train_encoder(self, end: int) -> None:
@@ -141,15 +150,18 @@ class Judge:
         judged = ask_between(judged_from, len(log), plan.requests)
         counting = set(judged.tolist())
         learned = judged[:0]
+        slates = self._slates.between(judged_from, len(log), plan.slates)
+        slates_counting = {slate.event for slate in slates}
         if self._trainer is not None:
             learned = ask_between(trainings[0], trainings[-1], plan.exposures)
-        requests = np.union1d(judged, learned)
-        timeline = self._timeline(requests, self._slates.between(judged_from, plan.slates))
+            shown = self._slates.between(trainings[0], trainings[-1], plan.shown)
+            slates += [slate for slate in shown if slate.event not in slates_counting]
+        timeline = self._timeline(np.union1d(judged, learned), slates)
         for number, (asked_at, asked) in enumerate(timeline):
             while trainings and asked_at >= trainings[0]:
                 self._train(trainings.pop(0))
             if isinstance(asked, Slate):
-                self._impressions.ask(asked)
+                self._show(asked, judged=asked.event in slates_counting)
             else:
                 self._ask(asked, asked_at, judged=asked in counting)
             report((number + 1) / len(timeline))
@@ -200,6 +212,15 @@ class Judge:
             self._ask_others(event, asked_at)
         if self._trainer is not None:
             self._trainer.see(exposure)
+
+    def _show(self, slate: Slate, *, judged: bool) -> None:
+        if judged:
+            ranked = self._impressions.ask(slate)
+        else:
+            self._lived.live(slate.asked_at)
+            ranked = self._lived.rank(slate.event, slate.items)
+        if self._trainer is not None:
+            self._trainer.see_shown(shown_of(slate, ranked))
 
     def _ask_others(self, event: int, asked_at: int) -> None:
         request, notes = self._request(event, asked_at), self._notes

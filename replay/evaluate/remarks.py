@@ -19,6 +19,7 @@ from replay.evaluate.scores import Scores
 SURE: Final = 0.05  # a loss in a slice is told when chance alone is rarer
 FEW_REQUESTS: Final = 1_000
 MANY_UNSEEN: Final = 0.05
+OFF: Final = 1.25  # times as many clicks foreseen as came, or as few
 
 
 def remarks(log: Figures) -> list[str]:
@@ -95,12 +96,9 @@ def _clicks(log: Figures) -> Iterator[str]:
                 f"{each.contestant} tells impressions with a click from those without better: AUC "
                 f"{product.auc.value:.4f} < {each.auc.value:.4f}{between}"
             )
-    if product.foreseen_over_true is not None:
-        yield (
-            f"the ranker foresees {product.foreseen_over_true.value:.2f} times the clicks on what "
-            "was shown: it learned what is visited next among candidates of its own, and its "
-            "probabilities are not calibrated for slates that others chose"
-        )
+    ratio = product.foreseen_over_true
+    if ratio is not None and not 1 / OFF < ratio.value < OFF:
+        yield f"the ranker foresees {ratio.value:.2f} times the clicks on what was shown"
 
 
 def _doubts(log: Figures) -> Iterator[str]:

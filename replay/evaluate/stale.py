@@ -18,6 +18,7 @@ import numpy as np
 from online_models.artifacts.bundle import Bundle
 from online_models.maths.topk import top_k
 from online_models.training.exposures import Exposure
+from online_models.training.shown import Shown
 from replay.evaluate.judge import Trainer
 from replay.evaluate.request import LIST_LENGTH, Request, Rows
 from replay.lived import Asked, LivedLog
@@ -137,6 +138,10 @@ class SharedTrainer:
     def see(self, exposure: Exposure) -> None:
         """Keep an exposure to learn from."""
         self._trainer.see(exposure)
+
+    def see_shown(self, shown: Shown) -> None:
+        """Keep a slate to learn from."""
+        self._trainer.see_shown(shown)
 
     def train_encoder(self, end: int) -> None:
         """Train the encoder on the events before `end`."""

@@ -14,6 +14,7 @@ from online_models.artifacts.tiny import tiny_items
 from online_models.features import FEATURES, SOURCES
 from online_models.training.histories import Histories
 from online_models.training.log import build_log
+from online_models.training.slates import Slates
 from replay.exposing import ExposingLife
 
 START_MS = 1_760_000_000_000
@@ -92,6 +93,31 @@ def test_a_request_does_not_know_its_own_slate(begin: Begin) -> None:
     life = begin(events)
     life.expose(answered)
     assert life._lived.now == answered - 1
+
+
+def test_a_slate_is_ranked_as_it_was_before_it_was_shown(begin: Begin) -> None:
+    """With what was clicked on of it; an item that did not exist yet is left out."""
+    events = random_events(0)
+    impressions = [event for event in range(200, 300) if events[event].type == "impression"]
+    late = msgspec.structs.replace(events[impressions[0]], event_id="late", item_id="late")
+    events.insert(impressions[0] + 1, late)  # two in the first of these slates
+    created_ts_ms = late.ts_ms + 1
+    items = [*ITEMS, Item(item_id="late", created_ts_ms=created_ts_ms)]
+    log, life = build_log(events, items), begin(events, items)
+    end = msgspec.structs.replace(late, event_id="end", ts_ms=late.ts_ms + 10**10)
+    log = build_log([*events, end], items)
+    slates = Slates(log, Histories(log)).between(impressions[0], len(log), 10)
+    for slate in slates:
+        shown = life.show(slate)
+        offered = slate.items < len(ITEMS)
+        assert shown.clicked.tolist() == slate.clicked[offered].tolist()
+        assert shown.features.shape == (len(shown.clicked), len(FEATURES))
+        assert shown.features.dtype == np.float16
+        assert np.isfinite(shown.features).all()
+        assert shown.closed_at == slate.closed_at
+        assert life._lived.now == slate.asked_at
+    assert len(slates[0].items) == 2
+    assert any(slate.clicked.any() for slate in slates)
 
 
 def test_the_event_itself_changes_the_target_alone(begin: Begin) -> None:

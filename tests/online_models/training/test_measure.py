@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from online_models.features import FEATURES, SOURCES
 from online_models.maths.accuracy import rank_of
 from online_models.maths.classification import auc
+from online_models.tasks import TASKS
+from online_models.training.calibration import LEAST_LABELS
 from online_models.training.exposures import Exposure
 from online_models.training.histories import Histories
 from online_models.training.labels import NEVER
@@ -20,6 +23,7 @@ from online_models.training.measure import (
     remarks,
     task_figures,
 )
+from online_models.training.shown import Shown
 
 pytestmark = pytest.mark.training
 
@@ -72,6 +76,25 @@ def test_tasks_are_measured_over_all_candidates() -> None:
     assert found["dwell"]["auc_given_click"] == 1
     assert "conversion" not in found
     assert task_figures(_Answers(foreseen), []) == {}
+
+
+def test_clicks_are_measured_on_what_was_shown_where_that_is_known() -> None:
+    """Of enough slates; the other tasks stay those of the candidates."""
+    n = 2 * LEAST_LABELS
+    clicked = np.arange(n) % 2 == 0
+    shown = Shown(0, np.zeros((n, len(FEATURES)), np.float16), clicked)
+    foreseen = torch.from_numpy(np.where(clicked, 0.9, 0.3)).float()[:, None]
+    features = np.zeros((n, len(FEATURES)), np.float16)
+    ranks = np.zeros((n, len(SOURCES)), np.int16)
+    answers = _Answers(foreseen.expand(n, len(TASKS)))
+    exposures = [Exposure(0, 1, features, ranks)]
+    assert task_figures(answers, exposures, [shown])["click"] == {
+        "true": LEAST_LABELS,
+        "auc": 1.0,
+        "predicted_over_true": 1.2,
+    }
+    few = Shown(0, shown.features[:4], clicked[:4])
+    assert task_figures(answers, exposures, [few]) == task_figures(answers, exposures)
 
 
 class _Answers(torch.nn.Module):

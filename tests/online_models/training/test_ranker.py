@@ -1,5 +1,6 @@
 """The ranker starts as the fusion, learns what to add, and says probabilities."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 
 from online_models.artifacts.sessions import OnnxModel
 from online_models.features import FEATURES, SOURCES
+from online_models.maths.classification import auc, calibration_ratio
 from online_models.training import averaging
 from online_models.training.budget import Budget
 from online_models.training.export import PARITY_TOLERANCE, export_ranker
@@ -23,11 +25,13 @@ from online_models.training.ranker import (
     scores_of,
     untrained_ranker,
 )
+from online_models.training.shown import Shown, ShownRows
 
 pytestmark = pytest.mark.training
 
 _FUSED = FEATURES.index("fused_rank_z")
 _SIGNAL = FEATURES.index("momentum_z")
+_INVITING = FEATURES.index("click_rate")
 _ABSORBING = FEATURES.index("category_affinity_z")
 
 
@@ -43,9 +47,30 @@ def some_exposures(n: int, seed: int, strength: float) -> list[Exposure]:
     return found
 
 
-def fit(train: list[Exposure], choose: list[Exposure]) -> CalibratedRanker:
+def some_shown(n: int, seed: int) -> list[Shown]:
+    """Slates of one item, of which a feature tells that it is clicked on."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(n, 1, len(FEATURES))).astype(np.float16)
+    clicked = rng.random((n, 1)) < 1 / (1 + np.exp(1 - 3 * features[:, :, _INVITING]))
+    return [Shown(0, *each) for each in zip(features, clicked, strict=True)]
+
+
+def fit(
+    train: list[Exposure],
+    choose: list[Exposure],
+    shown: Sequence[Shown] = (),
+    shown_later: Sequence[Shown] = (),
+) -> CalibratedRanker:
     torch.manual_seed(0)
-    return fit_ranker(train, choose, epochs=20, budget=Budget.of(60), rng=np.random.default_rng(0))
+    return fit_ranker(
+        train,
+        choose,
+        epochs=20,
+        budget=Budget.of(60),
+        rng=np.random.default_rng(0),
+        shown=shown,
+        shown_later=shown_later,
+    )
 
 
 def test_untrained_it_is_the_fusion() -> None:
@@ -177,6 +202,35 @@ def test_its_graph_answers_as_it_does(
     path.write_bytes(export_ranker(ranker))
     found = OnnxModel(path)(features=test[0].features)
     np.testing.assert_allclose(found, probabilities_of(ranker, test[0]), atol=PARITY_TOLERANCE)
+
+
+def test_what_was_shown_teaches_what_a_click_is() -> None:
+    """Told from the rest and as often as foreseen, and what comes next is foreseen as before."""
+    train, choose, test = (some_exposures(n, n, 2.0) for n in (600, 200, 300))
+    unseen = ShownRows.of(some_shown(2_000, 3))
+    without = fit(train, choose)
+    ranker = fit(train, choose, some_shown(2_000, 1), some_shown(500, 2))
+    aucs, ratios = [], []
+    for each in (without, ranker):
+        with torch.no_grad():
+            foreseen = each.eval()(unseen.features)[:, 0].numpy()
+        aucs.append(auc(foreseen, unseen.clicked.numpy()))
+        ratios.append(calibration_ratio(foreseen, unseen.clicked.numpy()))
+    assert aucs[0] < 0.54
+    assert aucs[1] > 0.58  # the lists are few, and with them the steps
+    assert ratios[0] < 0.5
+    assert 0.85 < ratios[1] < 1.15
+    hits = [np.mean(ranker_ranks(each, test)["ranker"] < 5) for each in (without, ranker)]
+    assert hits[1] > hits[0] - 0.05
+
+
+def test_what_was_shown_and_never_clicked_on_teaches_nothing() -> None:
+    """The ranker is the same as without it."""
+    train, choose = some_exposures(200, 1, 2.0), some_exposures(70, 2, 2.0)
+    ignored = [replace(each, clicked=np.zeros(1, np.bool_)) for each in some_shown(300, 1)]
+    one, other = fit(train, choose), fit(train, choose, ignored, ignored)
+    assert torch.equal(one.ranker.cross.weight, other.ranker.cross.weight)
+    assert torch.equal(one.intercepts, other.intercepts)
 
 
 def test_it_learns_from_the_newest_too_once_the_epoch_is_chosen() -> None:

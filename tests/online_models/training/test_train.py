@@ -68,6 +68,7 @@ def test_the_bundle_is_in_use_and_foresees(registry: Registry) -> None:
     assert test["encoder"]["recall_at_20"] > 0.8
     assert test["ranker"]["mrr_at_20"] > test["recent_popular"]["mrr_at_20"]
     assert bundle.metrics["requests"]["test"] >= 80
+    assert bundle.metrics["slates"] == {"train": 0, "choose": 0, "test": 0}
     assert bundle.metrics["remarks"]
     published = bundle.metrics["challenger"]["published"]
     assert {"network", "trees"} & test.keys() == {"network", "trees"} - {published}

@@ -8,9 +8,9 @@ import pytest
 from freshet.core.events.schema import IMPRESSION
 from online_models.training.histories import Histories
 from online_models.training.log import TARGET, TrainingLog, build_log
+from online_models.training.slates import Slates
 from replay.evaluate import click_baselines
 from replay.evaluate.click_baselines import RATE_STRENGTH, ItemClickRate, RecentPopularity
-from replay.evaluate.slates import Slates
 from replay.generated_log import to_events, to_items
 from replay.generator import generate
 from replay.world import Plan

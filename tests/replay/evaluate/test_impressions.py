@@ -13,10 +13,10 @@ from freshet.core.settings import Settings
 from online_models.maths.classification import auc
 from online_models.training.histories import Histories
 from online_models.training.log import TrainingLog, build_log
+from online_models.training.slates import Slates
 from replay.evaluate.click_baselines import ClickBaseline, click_baselines
 from replay.evaluate.impressions import ImpressionJudge, Impressions
 from replay.evaluate.request import PRODUCT, Rows
-from replay.evaluate.slates import Slates
 from replay.generated_log import to_events, to_items
 from replay.generator import generate
 from replay.lived import LivedLog
@@ -47,7 +47,7 @@ def judged(
     lived.live(log.cut(start))
     lived.ask(log.cut(start), 1)  # who leads for everyone is known
     judge = ImpressionJudge(lived, click_baselines(log, slates) if others is None else others)
-    for slate in slates.between(log.cut(start), 200):
+    for slate in slates.between(log.cut(start), len(log), 200):
         judge.ask(slate)
     lived.close()
     return judge.impressions()

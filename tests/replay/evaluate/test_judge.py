@@ -12,9 +12,12 @@ from freshet.core.settings import Settings
 from online_models.artifacts.bundle import Bundle
 from online_models.artifacts.check import load_bundle
 from online_models.artifacts.tiny import write_tiny_bundle
+from online_models.features import FEATURES
 from online_models.training.exposures import Exposure
 from online_models.training.histories import Histories
 from online_models.training.log import TrainingLog, build_log
+from online_models.training.shown import Shown
+from online_models.training.slates import Slates
 from replay.evaluate.judge import FUSION, RANKER, Judge, Plan, Trainer
 from replay.evaluate.outcome import Outcome
 from replay.evaluate.request import LIST_LENGTH, PRODUCT, Contestant, Request, Rows
@@ -65,10 +68,14 @@ class Apprentice:
     def __init__(self, bundle: Bundle) -> None:
         self.told: list[tuple[str, int]] = []
         self.exposures: list[Exposure] = []
+        self.shown: list[Shown] = []
         self._bundle = bundle
 
     def see(self, exposure: Exposure) -> None:
         self.exposures.append(exposure)
+
+    def see_shown(self, shown: Shown) -> None:
+        self.shown.append(shown)
 
     def train_encoder(self, end: int) -> None:
         self.told.append(("encoder", end))
@@ -205,6 +212,22 @@ def test_models_are_trained_when_the_plan_says(invented: Invented, tmp_path: Pat
     assert known == [int((asked_at < end).sum()) for end in ends[1:]]
     assert len(trainer.exposures) > len(outcome.events)
     assert (outcome.lists[PRODUCT] >= 0).any(axis=1).all()
+
+
+def test_what_was_shown_is_learned_from_too(invented: Invented, tmp_path: Path) -> None:
+    """Slates from the first training on, each once, as they were ranked."""
+    write_tiny_bundle(tmp_path, invented.items)
+    trainer = Apprentice(load_bundle(tmp_path))
+    judged(invented, trainer=trainer)
+    log = invented.log
+    slates = Slates(log, Histories(log)).between(log.cut(0.2), len(log), len(log))
+    assert 0 < len(trainer.shown) <= len(slates)
+    assert {each.closed_at for each in trainer.shown} <= {slate.closed_at for slate in slates}
+    closed_at = [each.closed_at for each in trainer.shown]
+    assert closed_at == sorted(closed_at)
+    for each in trainer.shown:
+        assert each.features.shape == (len(each.clicked), len(FEATURES))
+        assert np.isfinite(each.features).all()
 
 
 def test_an_exposure_names_the_right_candidate(invented: Invented, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_fewer_items_shown_is_news(outcome_of: Callable[..., Outcome]) -> None:
 
 
 def test_clicks_that_are_foreseen_worse_are_news(tiny: Outcome) -> None:
-    """And that the ranker's probabilities are of other candidates than those of the slates."""
+    """And so are far more or fewer of them than came."""
     sure, unsure = Estimate(-0.05, -0.07, -0.03), Estimate(-0.05, None, None)
     half = Estimate(0.5, 0.4, 0.6)
     product = ClickScores("product", Estimate(0.6, None, None), None, half, 0.2, half)
@@ -76,14 +76,14 @@ def test_clicks_that_are_foreseen_worse_are_news(tiny: Outcome) -> None:
     assert remarks(replace(found, clicks=clicks)) == [
         "on tiny rate tells impressions with a click from those without better: "
         "AUC 0.6000 < 0.6500 (difference -0.0700 to -0.0300)",
-        "on tiny the ranker foresees 0.50 times the clicks on what was shown: it learned what is "
-        "visited next among candidates of its own, and its probabilities are not calibrated for "
-        "slates that others chose",
+        "on tiny the ranker foresees 0.50 times the clicks on what was shown",
     ]
-    doubtful = [replace(product, foreseen_over_true=None), replace(better, auc_gap=unsure)]
-    assert remarks(replace(found, clicks=replace(clicks, scores=doubtful))) == [
-        "on tiny rate tells impressions with a click from those without better: AUC 0.6000 < 0.6500"
-    ]
+    for ratio in (None, replace(half, value=0.9)):
+        doubtful = [replace(product, foreseen_over_true=ratio), replace(better, auc_gap=unsure)]
+        assert remarks(replace(found, clicks=replace(clicks, scores=doubtful))) == [
+            "on tiny rate tells impressions with a click from those without better: "
+            "AUC 0.6000 < 0.6500"
+        ]
 
 
 def test_losses_in_slices_are_told_where_they_are_sure(tiny: Outcome) -> None:

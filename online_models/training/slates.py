@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from freshet.core.events.schema import CLICK, IMPRESSION
 from online_models.training.histories import Histories, thinned
 from online_models.training.log import TrainingLog
-from replay.evaluate.request import Rows
+
+Rows = NDArray[np.int64]
 
 _OPEN_MS: Final = 1_800_000  # after a slate: a click until then answers it
 
@@ -28,12 +29,14 @@ class Slate:
     Attributes:
         event: one of its impressions.
         asked_at: the first event that nobody may know.
+        closed_at: the first event that no click on it can follow.
         items: (k,) distinct rows.
         clicked: (k,) bool.
     """
 
     event: int
     asked_at: int
+    closed_at: int
     items: Rows
     clicked: NDArray[np.bool_]
 
@@ -61,28 +64,32 @@ class Slates:
         answers = np.isin(answered, self._slots, assume_unique=True)
         self.clicks: Rows = np.sort(clicks[first[answers]])
 
-    def between(self, start: int, most: int) -> list[Slate]:
+    def between(self, start: int, end: int, most: int) -> list[Slate]:
         """Return slates, evenly spread, in the order in which they were asked for.
 
-        Those of the last half an hour are left out, since the log ends before all of their clicks.
+        Those of the last half an hour are left out, since not all of their clicks have come.
 
         Args:
             start: none was asked for before this event.
+            end: the event behind the last that may be known of.
             most: how many at most.
         """
         log = self._log
         slates, items = np.divmod(self._slots, len(log.items))
         first = np.flatnonzero(np.diff(slates, prepend=-1))
         asked_at = slates[first] // log.n_users
-        closed = log.ts_ms[self._events[first]] <= log.ts_ms[-1] - _OPEN_MS
-        end = np.append(first, len(slates))[1:]
+        open_until_ms = log.ts_ms[self._events[first]] + _OPEN_MS
+        closed_at = np.searchsorted(log.ts_ms, open_until_ms, side="right")
+        behind = np.append(first, len(slates))[1:]
+        closed = open_until_ms <= log.ts_ms[end - 1]
         kept = thinned(np.flatnonzero(closed & (asked_at >= start)), most)
         return [
             Slate(
                 event=int(self._events[first[slate]]),
                 asked_at=int(asked_at[slate]),
-                items=items[first[slate] : end[slate]],
-                clicked=self._clicked[first[slate] : end[slate]],
+                closed_at=int(closed_at[slate]),
+                items=items[first[slate] : behind[slate]],
+                clicked=self._clicked[first[slate] : behind[slate]],
             )
             for slate in kept.tolist()
         ]

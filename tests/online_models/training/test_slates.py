@@ -8,7 +8,7 @@ import pytest
 from freshet.core.events.schema import CLICK, IMPRESSION, Event
 from online_models.training.histories import Histories
 from online_models.training.log import LEAST_TARGETS, TrainingLog, build_log
-from replay.evaluate.slates import Slate, Slates
+from online_models.training.slates import Slate, Slates
 from replay.generated_log import to_events, to_items
 from replay.generator import generate
 from replay.world import Plan
@@ -49,8 +49,8 @@ END: Row = (20_000, "nobody", "view", "end")
 
 def test_a_log_without_impressions_has_no_slates() -> None:
     """Clicks alone answer nothing."""
-    slates, _ = slates_of([(1, "ann", "click", "a"), END])
-    assert slates.between(0, 10) == []
+    slates, log = slates_of([(1, "ann", "click", "a"), END])
+    assert slates.between(0, len(log), 10) == []
     assert len(slates.impressions) == len(slates.clicks) == 0
 
 
@@ -66,7 +66,7 @@ def test_slates_are_told_apart_by_user_and_time() -> None:
             END,
         ]
     )
-    assert [told(each, log) for each in slates.between(0, 10)] == [
+    assert [told(each, log) for each in slates.between(0, len(log), 10)] == [
         ("ann", 10, {"a": False, "b": False}),
         ("bob", 10, {"a": False}),
         ("ann", 30, {"a": False}),
@@ -90,7 +90,7 @@ def test_a_click_answers_the_newest_impression_within_half_an_hour() -> None:
             END,
         ]
     )
-    assert [told(each, log) for each in slates.between(0, 10)] == [
+    assert [told(each, log) for each in slates.between(0, len(log), 10)] == [
         ("ann", 10, {"a": False}),
         ("ann", 20, {"a": True}),
         ("ann", 30, {"b": False}),
@@ -105,7 +105,7 @@ def test_a_slate_is_asked_for_before_everything_at_its_time() -> None:
     slates, log = slates_of(
         [(9, "bob", "view", "a"), (10, "bob", "view", "b"), (10, "ann", "impression", "a"), END]
     )
-    (slate,) = slates.between(0, 10)
+    (slate,) = slates.between(0, len(log), 10)
     assert slate.asked_at == len(log) - 3
     assert slate.event == len(log) - 2
 
@@ -114,7 +114,16 @@ def test_a_slate_whose_clicks_may_be_behind_the_end_is_left_out() -> None:
     """One that closes at the very end is not."""
     rows: list[Row] = [(10, "ann", "impression", "a"), (11, "ann", "impression", "a")]
     slates, log = slates_of([*rows, (10 + OPEN_S, "nobody", "view", "end")])
-    assert [told(each, log)[1] for each in slates.between(0, 10)] == [10]
+    assert [told(each, log)[1] for each in slates.between(0, len(log), 10)] == [10]
+    assert slates.between(0, len(log) - 1, 10) == []
+
+
+def test_a_slate_is_closed_before_the_first_event_that_no_click_can_follow() -> None:
+    """What happens in its last moment may be a click on it."""
+    moment = (10 + OPEN_S, "nobody", "view", "then")
+    slates, log = slates_of([(10, "ann", "impression", "a"), moment, END])
+    (slate,) = slates.between(0, len(log), 10)
+    assert slate.closed_at == len(log) - 1
 
 
 def test_slates_are_evenly_spread_from_where_they_count() -> None:
@@ -122,9 +131,9 @@ def test_slates_are_evenly_spread_from_where_they_count() -> None:
     rows: list[Row] = [(second, "ann", "impression", "a") for second in range(1, 101)]
     slates, log = slates_of([*rows, END])
     start = int(np.searchsorted(log.ts_ms, START_MS + 11_000))
-    seconds = [told(each, log)[1] for each in slates.between(start, 4)]
+    seconds = [told(each, log)[1] for each in slates.between(start, len(log), 4)]
     assert seconds == [11, 40, 70, 100]
-    assert slates.between(start, 0) == []
+    assert slates.between(start, len(log), 0) == []
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -139,7 +148,7 @@ def test_a_generated_log_says_itself_what_was_clicked(seed: int) -> None:
         if kind == CLICK
         for shown in [last_shown(log, user, item, ts_ms)]
     }
-    slates = Slates(log, Histories(log)).between(0, len(log))
+    slates = Slates(log, Histories(log)).between(0, len(log), len(log))
     open_from = log.ts_ms[-1] - 1000 * OPEN_S
     assert {each for each in expected if each[2] <= open_from} == {
         (int(log.user[slate.event]), int(item), int(log.ts_ms[slate.event]))
