@@ -25,7 +25,7 @@ from serving.user_sessions import SESSIONS_KEPT, UserSessions
 
 READ_EVERY_S: Final = 0.5
 MOST_READ: Final = 500  # users between two reads: some 20 ms of a process
-CHUNK: Final = 50  # users that are taken in without a pause
+CHUNK: Final = 20  # users that are taken in without a pause: requests must not wait for them
 
 
 class SessionFollower:
@@ -96,15 +96,17 @@ class SessionFollower:
         forgotten = self._forgotten
         names: list[str] = []
         blobs: list[bytes | None] = []
+        last_ts_ms = [np.empty(0, np.int64)]
         most = -(-SESSIONS_KEPT // self._partitions)
         for partition in range(self._partitions):
             before = len(names)
             async for fields in chunks(self._redis, self._keys.users(partition)):
                 names.extend(name.decode() for name in fields)
                 blobs.extend(fields.values())
+                last_ts_ms.append(unpack_users(list(fields.values()))["last_ts_ms"])
                 if len(names) - before >= most:
                     break
-        order = np.argsort(unpack_users(blobs)["last_ts_ms"], kind="stable").tolist()
+        order = np.argsort(np.concatenate(last_ts_ms), kind="stable").tolist()
         for start in range(0, len(order), CHUNK):
             if forgotten != self._forgotten:  # some of what was read may have been erased
                 return
