@@ -24,7 +24,8 @@ from online_models.training.exposures import Exposure
 from online_models.training.histories import Histories
 from online_models.training.log import TARGET, TrainingLog
 from online_models.training.ranker import probabilities_of, scores_of
-from online_models.training.shown import Shown, ShownRows
+from online_models.training.shown import Shown
+from online_models.training.shown_rows import ShownRows
 
 RECENT_EVENTS: Final = 2_000  # window of the recent-popular baseline
 _FUSED: Final = FEATURES.index("fused_rank")

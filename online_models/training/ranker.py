@@ -31,7 +31,8 @@ from online_models.training.calibration import (
 )
 from online_models.training.exposures import Exposure
 from online_models.training.networks import CalibratedRanker, Ranker
-from online_models.training.shown import Shown, ShownRows
+from online_models.training.shown import Shown
+from online_models.training.shown_rows import ShownRows
 
 LISTED: Final = 100
 """Candidates of an exposure in a list to learn from: the right one and others at random."""

@@ -6,16 +6,11 @@ other half: whether someone clicks on what is put before them, whoever chose it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-
-from online_models.features import FEATURES
-from online_models.training.calibration import is_learnable
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,38 +26,6 @@ class Shown:
     closed_at: int
     features: NDArray[np.float16]
     clicked: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class ShownRows:
-    """The n items of several slates, one behind the other.
-
-    Attributes:
-        features: (n, F) float32.
-        clicked: (n,) bool.
-    """
-
-    features: Tensor
-    clicked: Tensor
-
-    @classmethod
-    def of(cls, slates: Sequence[Shown]) -> ShownRows:
-        """Return the items of slates."""
-        features = [np.empty((0, len(FEATURES)), np.float16), *(each.features for each in slates)]
-        clicked = [np.empty(0, np.bool_), *(each.clicked for each in slates)]
-        return cls(
-            torch.from_numpy(np.concatenate(features).astype(np.float32)),
-            torch.from_numpy(np.concatenate(clicked)),
-        )
-
-    def __len__(self) -> int:
-        """Return n."""
-        return len(self.clicked)
-
-    @property
-    def learnable(self) -> bool:
-        """Whether enough of them were clicked on, and enough were not."""
-        return is_learnable(self.clicked)
 
 
 def closed_before(slates: Iterable[Shown], end: int) -> list[Shown]:

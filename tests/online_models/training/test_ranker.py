@@ -25,7 +25,8 @@ from online_models.training.ranker import (
     scores_of,
     untrained_ranker,
 )
-from online_models.training.shown import Shown, ShownRows
+from online_models.training.shown import Shown
+from online_models.training.shown_rows import ShownRows
 
 pytestmark = pytest.mark.training
 
