@@ -14,6 +14,8 @@ from online_models.tasks import TASKS
 LEAST_LABELS: Final = 30
 """Of each kind, true and false; a task with fewer stays at its base rate and is not learned."""
 
+_NEWTON_STEPS: Final = 50
+
 
 class Calibration(NamedTuple):
     """The lines that make scores log-odds: those of a click, then those given a click.
@@ -99,6 +101,22 @@ def platt(scores: Tensor, came: Tensor) -> tuple[float, float]:
     if not np.isfinite([log_slope, intercept]).all():
         return 1.0, base
     return float(np.exp(log_slope)), intercept
+
+
+def level(log_odds: Tensor, came: Tensor) -> float:
+    """Return what is to be added to log-odds so that they foresee as many labels as came true.
+
+    Args:
+        log_odds: (n,).
+        came: (n,) bool, some true and some not.
+    """
+    wanted = came.double().mean()
+    added = torch.zeros((), dtype=torch.float64)
+    for _ in range(_NEWTON_STEPS):
+        foreseen = torch.sigmoid(log_odds.double() + added)
+        steepness = (foreseen * (1 - foreseen)).mean().clamp(min=1e-6)
+        added = added + ((wanted - foreseen.mean()) / steepness).clamp(-1, 1)
+    return float(added)
 
 
 def base_odds(came: Tensor) -> float:

@@ -27,6 +27,7 @@ from online_models.training.calibration import (
     base_rates,
     calibrate,
     is_learnable,
+    level,
     platt,
 )
 from online_models.training.exposures import Exposure
@@ -123,7 +124,8 @@ def refit_ranker(
     """Return a ranker that learned from nothing as long as the given one, from other exposures.
 
     What chose the epoch of a ranker are the newest exposures, which tell most of a log that drifts:
-    here they are learned from too. The calibration stays.
+    here they are learned from too. The calibration stays, but for the level of clicks on what was
+    shown: scores of lists have none of their own.
 
     Args:
         fitted: from `fit_ranker`; it is returned where the fusion was best, or time does not
@@ -142,8 +144,15 @@ def refit_ranker(
         if budget.over():
             return fitted
         fitting.learn()
-    ranker = fitting.average.eval()
-    return CalibratedRanker(ranker, fitted.calibration, fitted.epochs)
+    ranker, calibration = fitting.average.eval(), fitted.calibration
+    clicks = ShownRows.of(shown)
+    if clicks.learnable:
+        with torch.no_grad():
+            log_odds = calibration(ranker(clicks.features))[:, 0]
+        added = level(log_odds, clicks.clicked)
+        slope, intercept = calibration.slopes[0], calibration.intercepts[0]
+        calibration = calibration.with_click(float(slope), float(intercept) + added)
+    return CalibratedRanker(ranker, calibration, fitted.epochs)
 
 
 def untrained_ranker() -> CalibratedRanker:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from online_models.tasks import TASKS
 from online_models.training.calibration import (
@@ -13,6 +15,7 @@ from online_models.training.calibration import (
     base_rates,
     calibrate,
     is_learnable,
+    level,
     platt,
 )
 
@@ -35,6 +38,30 @@ def test_it_finds_the_line() -> None:
     scores = torch.randn(20_000, generator=generator)
     came = torch.rand(20_000, generator=generator) < torch.sigmoid(0.7 * scores - 1.5)
     assert platt(scores, came) == pytest.approx((0.7, -1.5), abs=0.12)
+
+
+@given(
+    st.lists(st.tuples(st.floats(-8, 8), st.booleans()), min_size=2, max_size=50),
+    st.floats(-5, 5),
+)
+def test_a_level_makes_as_many_foreseen_as_came(
+    rows: list[tuple[float, bool]], before: float
+) -> None:
+    """From whatever level before; where all or none came there is no such level."""
+    log_odds = torch.tensor([score + before for score, _ in rows])
+    came = torch.tensor([label for _, label in rows])
+    assume(came.any() and not came.all())
+    foreseen = torch.sigmoid(log_odds.double() + level(log_odds, came))
+    assert float(foreseen.mean()) == pytest.approx(float(came.double().mean()), abs=1e-4)
+
+
+def test_a_line_for_the_click_leaves_the_others() -> None:
+    """In a copy."""
+    lines = Calibration(torch.ones(len(TASKS)), torch.zeros(len(TASKS)))
+    changed = lines.with_click(2.0, 3.0)
+    assert changed.slopes.tolist() == [2, 1, 1]
+    assert changed.intercepts.tolist() == [3, 0, 0]
+    assert lines.slopes.tolist() == [1, 1, 1]
 
 
 def test_what_follows_a_click_is_fitted_to_clicks_alone() -> None:

@@ -225,6 +225,26 @@ def test_what_was_shown_teaches_what_a_click_is() -> None:
     assert hits[1] > hits[0] - 0.05
 
 
+def test_a_ranker_that_learned_again_foresees_as_many_clicks_as_came() -> None:
+    """Whatever level its scores have come to."""
+    train, choose = some_exposures(200, 1, 2.0), some_exposures(70, 2, 2.0)
+    early, late = some_shown(500, 1), some_shown(200, 2)
+    fitted = fit(train, choose, early, late)
+    torch.manual_seed(5)
+    again = refit_ranker(
+        fitted,
+        [*train, *choose],
+        budget=Budget.of(60),
+        rng=np.random.default_rng(5),
+        shown=[*early, *late],
+    )
+    assert fitted.epochs > 0
+    clicks = ShownRows.of([*early, *late])
+    with torch.no_grad():
+        foreseen = again.eval()(clicks.features)[:, 0].numpy()
+    assert calibration_ratio(foreseen, clicks.clicked.numpy()) == pytest.approx(1, abs=1e-3)
+
+
 def test_what_was_shown_and_never_clicked_on_teaches_nothing() -> None:
     """The ranker is the same as without it."""
     train, choose = some_exposures(200, 1, 2.0), some_exposures(70, 2, 2.0)
