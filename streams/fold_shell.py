@@ -164,6 +164,8 @@ class FoldShell(ABC, Generic[Folded, Cache]):
             await self._writing.acquire()
         try:
             await self._write(folded)
+            for state, batch in zip(states, rest, strict=True):
+                state.written = batch.end
         finally:
             self._writing.release()
         self._note_lost(lost)

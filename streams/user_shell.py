@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.errors import EventError
+from freshet.core.errors import EventError, PositionError
 from freshet.core.events.codec import event_hashes
 from freshet.core.events.control import ERASURE_PREFIX
 from freshet.core.events.partition import murmur2_many, partition_of_hash
@@ -40,7 +40,7 @@ from streams.packed import Packed
 from streams.partition_events import PartitionEvents, read_events
 from streams.record_batch import RecordBatch
 from streams.record_table import UNKNOWN, RecordTable
-from streams.store import Changes, Move, Position, Write
+from streams.store import NO_POSITION, Changes, Move, Position, Write
 from streams.user_fold import CHANGED, EVENT_DTYPE, TOTALS, UserFold, fold_users, rules
 from streams.user_packing import pack_users
 
@@ -206,11 +206,22 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         return rows
 
     async def _load_users(self, owners: dict[str, int]) -> None:
-        """Read users by their partitions, and put them into the cache."""
+        """Read users by their partitions, and put them into the cache.
+
+        Raises:
+            PositionError: Redis is behind what was written, flushed or back on an older state. Its
+                users know less than the log: they would take a copy of an event for a new one, and
+                the deltas of it are produced before a script could refuse them.
+        """
         names = sorted(owners, key=owners.__getitem__)
         groups = [(partition, list(some)) for partition, some in groupby(names, owners.__getitem__)]
         wanted = [(self.context.keys.users(partition), some) for partition, some in groups]
-        blobs = await self.context.store.fields(wanted)
+        # Read behind the users: what was lost before they were read shows here.
+        wanted += [(self.position_key(partition), ["next"]) for partition, _ in groups]
+        found = await self.context.store.fields(wanted)
+        blobs, positions = found[: len(groups)], found[len(groups) :]
+        for (partition, _), (raw,) in zip(groups, positions, strict=True):
+            self._refuse_behind(partition, NO_POSITION if raw is None else int(raw))
         users = unpack_users([blob for some in blobs for blob in some])
         users["partition"] = [owners[name] for name in names]
         start = 0
@@ -218,6 +229,11 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
             self._erased.mark(partition, some, users[start : start + len(some)])
             start += len(some)
         self._cache.add(names, users)
+
+    def _refuse_behind(self, partition: int, found: int) -> None:
+        written = self._states[partition].written
+        if found < written:
+            raise PositionError(self.position_key(partition), written, found)
 
     def _events(self, reads: Sequence[PartitionEvents], rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return the events of a round as the fold takes them, (e,) of `EVENT_DTYPE`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +97,36 @@ async def test_a_round_keeps_its_partitions_apart(context: FoldContext, tmp_path
     store: Any = context.store
     assert len(store.hashes) == PARTITIONS
     assert clicks(context) == 1 + 2 + 3 + 4
+
+
+@pytest.mark.parametrize("lost", ["flushed", "rewound"])
+async def test_a_user_read_from_a_store_that_lost_state_tells_nobody_anything(
+    context: FoldContext, tmp_path: Path, lost: str
+) -> None:
+    """A copy of an event, of a user who is not in memory: its delta would be a second count.
+
+    The script would refuse the round, but what was produced before it stays in the log.
+    """
+    shell = await started(context, tmp_path)
+    store: Any = context.store
+    await shell.apply([batch([event(0)])])
+    before = copy.deepcopy((store.hashes, store.positions))
+    await shell.apply([batch([event(1)], start=1)])
+    shell._cache = shell._new_cache()  # as a rebalance leaves it
+    store.hashes, store.positions = ({}, {}) if lost == "flushed" else before
+    with pytest.raises(PositionError, match="position"):
+        await shell.apply([batch([event(1)], start=2)])
+    assert delta_offsets(context) == [0, 1]
+
+
+async def test_a_round_may_read_users_while_the_one_before_is_written(
+    context: FoldContext, tmp_path: Path
+) -> None:
+    """The store is behind the memory then, and that is no loss."""
+    shell = await started(context, tmp_path)
+    rounds = [batch([event(n)], start=n) for n in range(3)]
+    await asyncio.gather(*(shell.apply([each]) for each in rounds))
+    assert clicks(context) == 3
 
 
 async def test_a_batch_that_comes_again_changes_nothing(
