@@ -139,13 +139,13 @@ def refit_ranker(
     if not fitted.epochs or not learned:
         return fitted
     learnable = (fitted.slopes > 0).tolist()
-    fitting = _Fitting(_Lists.of(learned, rng), ShownRows.of(shown), learnable, rng)
+    clicks = ShownRows.of(shown)
+    fitting = _Fitting(_Lists.of(learned, rng), clicks, learnable, rng)
     for _ in range(fitted.epochs):
         if budget.over():
             return fitted
         fitting.learn()
     ranker, calibration = fitting.average.eval(), fitted.calibration
-    clicks = ShownRows.of(shown)
     if clicks.learnable:
         with torch.no_grad():
             log_odds = calibration(ranker(clicks.features))[:, 0]
@@ -237,8 +237,10 @@ class _Fitting:
         flat = lists.features.reshape(-1, len(FEATURES))
         self._ranker = Ranker(flat.mean(axis=0), flat.std(axis=0))
         self._averaged = averaged(self._ranker)
-        self._lists, self._shown, self._learnable, self._rng = lists, shown, learnable, rng
-        # Scores of lists have no level of their own; this brings them to that of clicks.
+        self._lists, self._learnable, self._rng = lists, learnable, rng
+        self._shown = shown if shown.learnable else None
+        # Scores of lists have no level of their own: this line, the logarithm of its slope first,
+        # brings them to that of clicks.
         self._line = torch.nn.Parameter(torch.tensor([0.0, base_odds(shown.clicked)]))
         self._optimiser = torch.optim.AdamW(
             [
@@ -269,12 +271,13 @@ class _Fitting:
 
     def _loss_of_shown(self) -> Tensor:
         """Return the weighted loss of some of what was shown."""
-        if not self._shown.learnable:
+        shown = self._shown
+        if shown is None:
             return torch.zeros(())
-        rows = torch.from_numpy(self._rng.integers(len(self._shown), size=_SHOWN_BATCH))
-        scores = self._ranker(self._shown.features[rows])[:, 0]
+        rows = torch.from_numpy(self._rng.integers(len(shown), size=_SHOWN_BATCH))
+        scores = self._ranker(shown.features[rows])[:, 0]
         log_odds = self._line[0].exp() * scores + self._line[1]
-        clicked = self._shown.clicked[rows].float()
+        clicked = shown.clicked[rows].float()
         loss = functional.binary_cross_entropy_with_logits(log_odds, clicked)
         return _WEIGHT_SHOWN * loss
 

@@ -1,9 +1,9 @@
 """From events and items to a published bundle: one function, its parts in the order of time.
 
 The log is cut by time, never at random. The encoder learns from the first part; the ranker from
-exposures in the second, with an encoder that has not seen them, as it will be when it serves; the
-third chooses, also between the network and trees, the fourth only measures. Then the models learn
-from all of it too, because the newest items are what a recommender is asked for.
+exposures and slates in the second, with an encoder that has not seen them, as it will be when it
+serves; the third chooses, also between the network and trees, the fourth only measures. Then the
+models learn from all of it too, because the newest items are what a recommender is asked for.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _EXPORT_S: Final = 10.0  # what export and check take, beside a busy server
 _REFIT_EPOCHS: Final = 2
 _RANKER_EPOCHS: Final = 30
 _CHOOSING_REQUESTS: Final = 1_000
-_LEAST_REQUESTS: Final = 200  # of each part, whatever they cost
+_LEAST_REQUESTS: Final = 200  # of each part, slates among them, whatever they cost
 _REQUEST_SHARES: Final = (0.65, 0.15, 0.2)
 _PARTS: Final = ("train", "choose", "test")
 _SLATES_PER_REQUEST: Final = 0.5  # most of them, where the log holds impressions
