@@ -68,7 +68,9 @@ def main(
         swapped = swap_roles(as_it_is, drift_ts_ms, np.random.default_rng(seed), share)
         logs[f"roles of {amount}"] = swapped, catalogue
     trained = max(trainings, 0)
-    plan = Plan(requests, expose_from=0.1, judge_from=0.2, trainings=trained, slates=0)
+    plan = Plan(
+        requests, expose_from=0.1, judge_from=0.2, trainings=trained, slates=0, shown=requests
+    )
     models = seed if trainings >= 0 else None
     outcomes = {name: _judged(name, *each, plan, models) for name, each in logs.items()}
     found = {name: recovery_of(each, drift_ts_ms, window=window) for name, each in outcomes.items()}
