@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from freshet.core.events.producer import Record
 from freshet.core.events.schema import CLICK, TYPE_CODES, Item
 from freshet.core.events.topics import Topics
 from freshet.core.settings import Settings
+from freshet.core.state.client import AsyncClient, connect_async
 from freshet.core.state.records import (
     COVISIT_DTYPE,
     GAPS_S,
@@ -284,3 +286,17 @@ def covisits() -> Callable[..., bytes]:
         return rows.tobytes()
 
     return pack
+
+
+@pytest.fixture
+async def redis_client(redis_server: Any) -> AsyncIterator[AsyncClient]:
+    """A client of the test's own Redis."""
+    async with connect_async(redis_server.url, timeout_s=5.0) as client:
+        yield client
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait for a plain condition that nothing sets an event for."""
+    async with asyncio.timeout(20):
+        while not true():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)

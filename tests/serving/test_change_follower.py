@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -13,7 +12,7 @@ from freshet.core.events.codec import encode
 from freshet.core.events.partition import item_hashes, partition_of
 from freshet.core.events.schema import CLICK, Item
 from freshet.core.metrics import FOLLOWER_RELOADS
-from freshet.core.state.client import AsyncClient, connect_async
+from freshet.core.state.client import AsyncClient
 from freshet.core.state.keys import CHANGES_KEPT, Keys
 from freshet.core.state.records import unpack_items
 from serving import change_follower
@@ -22,6 +21,8 @@ from serving.item_state import ItemState
 from serving.item_table import ItemTable
 from serving.user_notices import UserNotices
 from serving.user_state import RedisUserStates
+
+from .conftest import until
 
 pytestmark = pytest.mark.services
 
@@ -64,13 +65,6 @@ class Writer:
 
     async def tell(self, partition: int, what: str, ids: list[Any]) -> None:
         await self.client.xadd(KEYS.item_changes(partition), {what: msgspec.msgpack.encode(ids)})
-
-
-@pytest.fixture
-async def redis_client(redis_server: Any) -> AsyncIterator[AsyncClient]:
-    """A client of the test's own Redis."""
-    async with connect_async(redis_server.url, timeout_s=5.0) as client:
-        yield client
 
 
 @pytest.fixture
@@ -205,15 +199,15 @@ async def test_a_restart_of_redis_is_survived(
     monkeypatch.setattr(change_follower, "RETRY_S", 0.01)
     await writer.offer(Item(item_id="a"))
     following = asyncio.create_task(follower.run())
-    await _until(lambda: empty_items.table.offers("a"))
+    await until(lambda: empty_items.table.offers("a"))
     redis_server.kill()
-    await _until(lambda: not empty_items.following)
+    await until(lambda: not empty_items.following)
     assert empty_items.table.offers("a")
     redis_server.start()
-    await _until(lambda: empty_items.following)
+    await until(lambda: empty_items.following)
     assert not empty_items.table.offers("a")
     await writer.offer(Item(item_id="b"))
-    await _until(lambda: empty_items.table.offers("b"))
+    await until(lambda: empty_items.table.offers("b"))
     following.cancel()
 
 
@@ -259,11 +253,5 @@ async def test_who_was_erased_is_forgotten_and_all_are_when_that_may_have_been_m
         for _ in range(CHANGES_KEPT + 1):
             many.xadd(key, {"users": msgspec.msgpack.encode(["carl"])})
         await many.execute()
-        await _until(lambda: users.remembered("bob") is None)
+        await until(lambda: users.remembered("bob") is None)
     following.cancel()
-
-
-async def _until(true: Any) -> None:
-    async with asyncio.timeout(20):
-        while not true():  # noqa: ASYNC110 - it is a plain condition, nothing sets an event
-            await asyncio.sleep(0.005)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 from freshet.core.events.partition import partition_of
 from freshet.core.metrics import USERS_UNREAD
-from freshet.core.state.client import AsyncClient, connect_async
+from freshet.core.state.client import AsyncClient
 from freshet.core.state.keys import Keys
 from freshet.core.state.records import unpack_users
 from serving import partitioned_hashes, session_follower
@@ -21,17 +20,12 @@ from serving.session_follower import SessionFollower
 from serving.user_sessions import UserSessions
 from streams.user_packing import pack_users
 
+from .conftest import until
+
 pytestmark = pytest.mark.services
 
 KEYS = Keys("test")
 P = 4
-
-
-@pytest.fixture
-async def redis_client(redis_server: Any) -> AsyncIterator[AsyncClient]:
-    """A client of the test's own Redis."""
-    async with connect_async(redis_server.url, timeout_s=5.0) as client:
-        yield client
 
 
 @pytest.fixture
@@ -166,14 +160,8 @@ async def test_it_begins_once_the_items_are_known(
         await asyncio.sleep(0)
     assert len(sessions.index) == 0
     item_state.following = True
-    await _until(lambda: len(sessions.index) == 1)
+    await until(lambda: len(sessions.index) == 1)
     before = sessions.index
     follower.forget_all()
-    await _until(lambda: sessions.index is not before and len(sessions.index) == 1)
+    await until(lambda: sessions.index is not before and len(sessions.index) == 1)
     following.cancel()
-
-
-async def _until(true: Any) -> None:
-    async with asyncio.timeout(20):
-        while not true():  # noqa: ASYNC110 - it is a plain condition, nothing sets an event
-            await asyncio.sleep(0.005)
