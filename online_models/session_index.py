@@ -28,8 +28,7 @@ class SessionIndex:
     Session number s stands in slot s modulo the capacity.
 
     Args:
-        capacity: sessions that are kept; a session of 50 items takes 200 bytes, and some 40 more
-            for each of its items.
+        capacity: sessions that are kept, each in a slot of 50 items.
     """
 
     def __init__(self, capacity: int) -> None:

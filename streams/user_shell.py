@@ -216,7 +216,8 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         names = sorted(owners, key=owners.__getitem__)
         groups = [(partition, list(some)) for partition, some in groupby(names, owners.__getitem__)]
         wanted = [(self.context.keys.users(partition), some) for partition, some in groups]
-        # Read behind the users: what was lost before they were read shows here.
+        # Read behind the users: what was lost before they were read shows here. (One server keeps
+        # the order of the two; the nodes of a cluster need not.)
         wanted += [(self.position_key(partition), ["next"]) for partition, _ in groups]
         found = await self.context.store.fields(wanted)
         blobs, positions = found[: len(groups)], found[len(groups) :]
