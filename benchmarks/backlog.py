@@ -30,6 +30,7 @@ WORKER = [sys.executable, "-m", "freshet.commands.main", "worker", "--alone"]
 POLL_S = 0.02
 START_S = 60.0
 TIMEOUT_S = 300.0
+LAST_LINES = 10
 
 Process = subprocess.Popen[bytes]
 
@@ -86,22 +87,27 @@ def running_worker(settings: Settings) -> Iterator[Process]:
 
 @contextmanager
 def running(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Process]:
-    """Run a process for as long as the context lasts."""
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
+    """Run a process for as long as the context lasts; if it ends before, what it said is shown."""
+    with tempfile.TemporaryFile("w+", errors="replace") as said:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **environment},
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        )
         try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:  # some of the peers never end
-            process.kill()
-            process.wait()
+            yield process
+        finally:
+            if process.poll() is not None:
+                said.seek(0)
+                last = "".join(said.readlines()[-LAST_LINES:])
+                click.echo(f"{command!r} ended by itself ({process.returncode}):\n{last}", err=True)
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:  # some of the peers never end
+                process.kill()
+                process.wait()
 
 
 def fold_rate(processes: Sequence[Process], applied: Callable[[], int], events: int) -> float:

@@ -219,10 +219,14 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         # Read behind the users: what was lost before they were read shows here. (One server keeps
         # the order of the two; the nodes of a cluster need not.)
         wanted += [(self.position_key(partition), ["next"]) for partition, _ in groups]
+        # Noted before the read: the round before this one may be written while it is under way.
+        written = [self._states[partition].written for partition, _ in groups]
         found = await self.context.store.fields(wanted)
         blobs, positions = found[: len(groups)], found[len(groups) :]
-        for (partition, _), (raw,) in zip(groups, positions, strict=True):
-            self._refuse_behind(partition, NO_POSITION if raw is None else int(raw))
+        for (partition, _), (raw,), least in zip(groups, positions, written, strict=True):
+            at = NO_POSITION if raw is None else int(raw)
+            if at < least:
+                raise PositionError(self.position_key(partition), at, least)
         users = unpack_users([blob for some in blobs for blob in some])
         users["partition"] = [owners[name] for name in names]
         start = 0
@@ -230,11 +234,6 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
             self._erased.mark(partition, some, users[start : start + len(some)])
             start += len(some)
         self._cache.add(names, users)
-
-    def _refuse_behind(self, partition: int, found: int) -> None:
-        written = self._states[partition].written
-        if found < written:
-            raise PositionError(self.position_key(partition), written, found)
 
     def _events(self, reads: Sequence[PartitionEvents], rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return the events of a round as the fold takes them, (e,) of `EVENT_DTYPE`."""
