@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable
+from itertools import islice
 from typing import Final
-
-import numpy as np
 
 from freshet.core.events.partition import murmur2_many, partition_of_hash
 from freshet.core.metrics import USERS_UNREAD
@@ -23,9 +22,9 @@ from serving.item_state import ItemState
 from serving.partitioned_hashes import chunks, fetch
 from serving.user_sessions import SESSIONS_KEPT, UserSessions
 
-READ_EVERY_S: Final = 0.5
-MOST_READ: Final = 500  # users between two reads: some 20 ms of a process
-CHUNK: Final = 20  # users that are taken in without a pause: requests must not wait for them
+READ_EVERY_S: Final = 0.05
+AT_ONCE: Final = 50  # users that are taken in without a pause: some 0.4 ms
+MOST_WAITING: Final = 500  # users who changed and are not yet read: they come in bursts
 
 
 class SessionFollower:
@@ -59,7 +58,7 @@ class SessionFollower:
     def notify(self, user_ids: Collection[str]) -> None:
         """Remember to read users who changed, as many as there is time for."""
         new = [user_id for user_id in user_ids if user_id not in self._changed]
-        room = MOST_READ - len(self._changed)
+        room = MOST_WAITING - len(self._changed)
         self._changed.update(dict.fromkeys(new[:room]))
         USERS_UNREAD.inc(len(new[room:]))
 
@@ -94,40 +93,40 @@ class SessionFollower:
     async def load(self) -> None:
         """Read users, as many as sessions are kept, and take them in by their newest event."""
         forgotten = self._forgotten
-        names: list[str] = []
-        blobs: list[bytes | None] = []
-        last_ts_ms = [np.empty(0, np.int64)]
+        found: dict[str, bytes] = {}  # one may be seen twice
+        last_ts_ms: dict[str, int] = {}
         most = -(-SESSIONS_KEPT // self._partitions)
         for partition in range(self._partitions):
-            before = len(names)
+            before = len(found)
             async for fields in chunks(self._redis, self._keys.users(partition)):
-                names.extend(name.decode() for name in fields)
-                blobs.extend(fields.values())
-                last_ts_ms.append(unpack_users(list(fields.values()))["last_ts_ms"])
-                if len(names) - before >= most:
+                names = [name.decode() for name in fields]
+                found.update(zip(names, fields.values(), strict=True))
+                newest = unpack_users(list(fields.values()))["last_ts_ms"]
+                last_ts_ms.update(zip(names, newest.tolist(), strict=True))
+                if len(found) - before >= most:
                     break
-        order = np.argsort(np.concatenate(last_ts_ms), kind="stable").tolist()
-        for start in range(0, len(order), CHUNK):
+        oldest_first = sorted(found, key=last_ts_ms.__getitem__)
+        for start in range(0, len(oldest_first), AT_ONCE):
             if forgotten != self._forgotten:  # some of what was read may have been erased
                 return
-            some = order[start : start + CHUNK]
-            self._sessions.put([names[at] for at in some], unpack_users([blobs[at] for at in some]))
+            names = oldest_first[start : start + AT_ONCE]
+            self._sessions.put(names, unpack_users([found[name] for name in names]))
             await asyncio.sleep(0)
         self._loaded = True
 
     async def read_changed(self) -> None:
-        """Read the users who changed since the last time."""
-        changed, self._changed = list(self._changed), {}
+        """Read some of the users who changed since they were last read."""
+        changed = list(islice(self._changed, AT_ONCE))
         if not changed:
             return
+        for user_id in changed:
+            del self._changed[user_id]
         forgotten = self._forgotten
         hashes = murmur2_many([user_id.encode() for user_id in changed])
         partitions = partition_of_hash(hashes, self._partitions).tolist()
-        for names, blobs in await fetch(self._redis, self._keys.users, changed, partitions):
-            for start in range(0, len(names), CHUNK):
-                if forgotten != self._forgotten:
-                    self.notify(changed)  # to be read again: an erased one is then no more
-                    return
-                some = slice(start, start + CHUNK)
-                self._sessions.put(names[some], unpack_users(blobs[some]))
-                await asyncio.sleep(0)
+        found = await fetch(self._redis, self._keys.users, changed, partitions)
+        if forgotten != self._forgotten:
+            self.notify(changed)  # to be read again: an erased one is then no more
+            return
+        names = [name for some, _ in found for name in some]
+        self._sessions.put(names, unpack_users([blob for _, some in found for blob in some]))

@@ -10,13 +10,18 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from freshet.core.events.schema import VISIT
 from freshet.core.metrics import SESSIONS_KNOWN
-from freshet.core.state.records import Records, history_newest_first, interactions
+from freshet.core.state.records import GAPS_S, HISTORY_LENGTH, Records, interactions
 from online_models.session_index import SessionIndex
 from serving.item_table import ItemTable
 
 SESSIONS_KEPT: Final = 50_000
+
+Integers = NDArray[np.int64]
 
 
 class UserSessions:
@@ -41,14 +46,19 @@ class UserSessions:
             user_ids: (n,) distinct ids.
             records: (n,) of `USER_DTYPE`, as they are now.
         """
-        for at, total in enumerate(interactions(records).tolist()):
-            before = self._read.get(user_ids[at], 0)
-            if total == before:
-                continue
-            # Fewer than before is someone who was forgotten for idleness, and came back.
-            new = total - before if total > before else total
-            self._read[user_ids[at]] = total
-            self._visit(user_ids[at], history_newest_first(records[at])[:new][::-1])
+        total = interactions(records)
+        find = self._read.get
+        before = np.array([find(user_id, 0) for user_id in user_ids], np.int64)
+        changed = np.flatnonzero(total != before)
+        names = [user_ids[at] for at in changed.tolist()]
+        total, before = total[changed], before[changed]
+        self._read.update(zip(names, total.tolist(), strict=True))
+        # Fewer than before is someone who was forgotten for idleness, and came back.
+        new = np.where(total > before, total - before, total)
+        by, hashes, ts_s = _visits(records[changed], total, new)
+        rows = self._table.rows_of_hashes(hashes)
+        known = rows >= 0
+        self.index.visit_many(names, by[known], rows[known], ts_s[known])
         if len(self._read) > 2 * SESSIONS_KEPT:
             self._read = {
                 user_id: total for user_id, total in self._read.items() if self.index.knows(user_id)
@@ -66,9 +76,30 @@ class UserSessions:
         self._read = {}
         self.index = SessionIndex(SESSIONS_KEPT)
 
-    def _visit(self, user_id: str, history: Records) -> None:
-        visits = history[VISIT[history["type"]]]
-        rows = self._table.rows_of_hashes(visits["item"])
-        for row, ts_s in zip(rows.tolist(), visits["ts_s"].tolist(), strict=True):
-            if row >= 0:
-                self.index.visit(user_id, row, ts_s)
+
+def _visits(
+    records: Records, total: Integers, new: Integers
+) -> tuple[Integers, NDArray[np.uint32], NDArray[np.float64]]:
+    """Return the visits among the newest interactions of users, of each in the order of time.
+
+    Reads the histories of all at once, as `history_newest_first` reads one.
+
+    Args:
+        records: (n,) of `USER_DTYPE`.
+        total: (n,) interactions of each.
+        new: (n,) how many of them are new; a history tells no more than its length.
+
+    Returns:
+        (v,) who visited, index into the records, the (v,) hashes of the items, and when, (v,) s.
+    """
+    back = np.arange(min(int(new.max(initial=0)), HISTORY_LENGTH))
+    slots = (total[:, None] - 1 - back) % HISTORY_LENGTH  # (n, b)
+    history = np.take_along_axis(records["history"], slots, axis=1)
+    codes = history["code"]
+    ages_s = np.zeros(slots.shape, np.int64)
+    np.cumsum(GAPS_S[codes[:, :-1] & 0xFFF], axis=1, out=ages_s[:, 1:])
+    ts_s = np.maximum(records["history_ts_s"][:, None] - ages_s, 0.0)
+    visited = (back < new[:, None]) & VISIT[codes >> 12]
+    by, from_oldest = np.nonzero(visited[:, ::-1])
+    newest_first = len(back) - 1 - from_oldest
+    return by, history["item"][by, newest_first], ts_s[by, newest_first]

@@ -21,7 +21,7 @@ def find_neighbours(index: SessionIndex, profile: Profile, quota: int) -> Found:
     """
     last = np.array(profile.last_visits(QUERY_ITEMS), np.int64)
     rows, votes = session_votes(index, last, profile.now_ms / 1000)
-    new = ~np.isin(rows, profile.rows)
+    new = ~np.isin(rows, profile.rows, kind="table")  # rows are small numbers
     rows, votes = rows[new], votes[new]
     best = top_k(votes, quota)
     return Found.of(rows[best], votes[best].astype(np.float32))

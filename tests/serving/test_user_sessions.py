@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from freshet.core.state.records import HISTORY_LENGTH
+from freshet.core.events.schema import VISIT
+from freshet.core.state.records import HISTORY_LENGTH, history_newest_first
 from online_models.session_index import SESSION_GAP_S
 from serving import user_sessions
 from serving.item_table import ItemTable
@@ -29,7 +30,7 @@ def put(users: Any, sessions: UserSessions) -> Any:
 
 
 def held(table: ItemTable, sessions: UserSessions, *numbers: int) -> list[list[str]]:
-    items = sessions.index.items(np.array(numbers))
+    items = sessions.index.items[list(numbers)]
     return [[table.ids[row] for row in some if row >= 0] for some in items]
 
 
@@ -84,6 +85,29 @@ def test_who_was_forgotten_for_idleness_is_new(
     users.act("ann", "item-4", ts_ms=LATER_MS)
     put("ann")
     assert held(table, sessions, 0, 1) == [["item-1", "item-2", "item-3"], ["item-4"]]
+
+
+def test_many_histories_are_read_as_each_alone(users: Any, table: ItemTable) -> None:
+    """Of any lengths, over the end of the ring, with dwells and long gaps among the visits."""
+    generator = np.random.default_rng(7)
+    names = [f"user-{n}" for n in range(30)]
+    for n, name in enumerate(names):
+        for at in range(2 * n):
+            kind = "dwell" if generator.random() < 0.2 else "click"
+            ts_ms = NOW_MS + 50_000_000 * at
+            users.act(name, f"item-{generator.integers(20)}", kind=kind, ts_ms=ts_ms)
+    users.act("idle", "item-1", kind="impression")
+    records = np.array([users.records[name] for name in [*names[1:], "idle"]])
+    together, one_by_one = UserSessions(table), UserSessions(table)
+    together.put([*names[1:], "idle"], records)
+    for name, record in zip(names[1:], records[:-1], strict=True):
+        history = history_newest_first(record)[::-1]
+        for item, ts_s, _ in history[VISIT[history["type"]]].tolist():
+            row = table.rows_of_hashes(np.array([item]))[0]
+            one_by_one.index.visit(name, row, ts_s)
+    assert len(together.index) == len(one_by_one.index) > 100
+    assert together.index.items.tolist() == one_by_one.index.items.tolist()
+    assert (together.index.sessions == one_by_one.index.sessions).all()
 
 
 def test_who_was_erased_leaves_nothing(users: Any, put: Any, sessions: UserSessions) -> None:
