@@ -55,7 +55,7 @@ class _NoStore:
         pass
 
 
-class _Outbox:
+class _Produced:
     """Keeps what was produced last."""
 
     def __init__(self) -> None:
@@ -114,9 +114,9 @@ async def _measure(models_dir: str, sizes: Sequence[int]) -> tuple[list[float], 
     """Return how long each round took on the user side and on the item side, s."""
     settings = Settings()
     store: Store = _NoStore()
-    outbox: Any = _Outbox()
+    produced: Any = _Produced()
     now_ms = START_TS_MS + sum(sizes) * EVENT_EVERY_MS
-    context = FoldContext(settings, PARTITIONS, store, outbox, lambda: now_ms)
+    context = FoldContext(settings, PARTITIONS, store, produced, lambda: now_ms)
     vectors = LiveVectors(Path(models_dir))
     vectors.refresh()
     users, items = UserShell(context, vectors), ItemShell(context)
@@ -131,7 +131,7 @@ async def _measure(models_dir: str, sizes: Sequence[int]) -> tuple[list[float], 
     for size in sizes:
         some = events.batches((next(log) for _ in range(size)), now_ms)
         user_s.append(await _timed(users, some))
-        deltas_made = (each for each in outbox.records if each.topic == items.topic)
+        deltas_made = (each for each in produced.records if each.topic == items.topic)
         made = ((each.partition, each.value or b"") for each in deltas_made)
         item_s.append(await _timed(items, deltas.batches(made, now_ms)))
     return user_s, item_s

@@ -112,8 +112,8 @@ class LivedLog:
         self._keys = Keys(settings.namespace)
         self._events = events  # encoded when they happen, so that many lives can share a log
         self._store = MemoryStore()
-        self._outbox = _Outbox(Topics(settings.namespace))
-        producer = cast(EventProducer, self._outbox)
+        self._produced = _Produced(Topics(settings.namespace))
+        producer = cast(EventProducer, self._produced)
         context = FoldContext(settings, 1, self._store, producer, self._clock)
         self._vectors = LiveVectors(_NO_FOLDER)
         self._user_fold = UserShell(context, self._vectors)
@@ -144,7 +144,7 @@ class LivedLog:
     @property
     def refused(self) -> int:
         """Records that the folds refused."""
-        return self._outbox.refused
+        return self._produced.refused
 
     def use(self, bundle: Bundle) -> None:
         """Use a bundle from now on, in the folds and in the funnel."""
@@ -168,7 +168,7 @@ class LivedLog:
             ts_ms = self.log.ts_ms[start : self.now].tolist()
             values = [encode(event) for event in self._events[start : self.now]]
             self._fold(self._user_fold, values, ts_ms)
-            deltas = self._outbox.take_deltas()
+            deltas = self._produced.take_deltas()
             self._fold(self._item_fold, deltas, [self._clock()] * len(deltas))
         self._offer(end)
         self._take_changes()
@@ -307,7 +307,7 @@ class _Users:
         return None
 
 
-class _Outbox:
+class _Produced:
     """Takes what the folds produce: keeps the deltas, counts what was refused."""
 
     def __init__(self, topics: Topics) -> None:

@@ -1,7 +1,7 @@
 """Records that cannot be applied, as they go to the dead-letter topic.
 
-Law: a record's dead letter is acknowledged before the position moves past the record. It may be
-written twice (after a crash), so its key names the record.
+Law: a record's dead letter is in Kafka, or in the outbox, when the position moves past the record.
+It may be written twice (after a crash), so its key names the record.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from freshet.core.compiled import compiled, rows_of
 from freshet.core.events.partition import partition_of_hash
+from freshet.core.events.producer import Record
 from streams.item_names import ItemNames
 
 ACTIVITY_DTYPE = np.dtype(
@@ -113,6 +114,19 @@ def encode_deltas(
         )
         messages += [(partition, raw) for raw in _encoded(deltas, most_bytes)]
     return messages
+
+
+def delta_records(
+    topic: str,
+    names: ItemNames,
+    items: NDArray[np.int64],
+    activity: NDArray[Any],
+    covisits: NDArray[Any],
+    partitions: int,
+) -> list[Record]:
+    """Return the records of one round, to be produced in order; see `encode_deltas`."""
+    messages = encode_deltas(names, items, activity, covisits, partitions)
+    return [Record(topic, partition, None, value) for partition, value in messages]
 
 
 _ENDS = ("items", "activity", "covisits")

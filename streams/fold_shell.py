@@ -2,7 +2,8 @@
 
 A round holds at most one batch of each partition. It is folded in one go, because a round costs as
 much as hundreds of events whatever it holds; then every partition's state and position are
-written by a script of their own. While a round is being written, the next one is folded.
+written by a script of their own. While a round is being written, the next one is folded, and
+what the round before it tells others is on its way to Kafka.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ class FoldShell(ABC, Generic[Folded, Cache]):
         self._cache = self._new_cache()
         self._folding = asyncio.Lock()  # asyncio's locks are fair: rounds keep their order
         self._writing = asyncio.Lock()
+        self._telling = asyncio.Lock()
         # Found once: looking a label up costs more than counting.
         self._lost = EVENTS_LOST.labels(self.name)
         self._batch_events = BATCH_EVENTS.labels(self.name)
@@ -110,7 +112,10 @@ class FoldShell(ABC, Generic[Folded, Cache]):
 
     @abstractmethod
     async def _write(self, folded: Folded) -> None:
-        """Produce and write what the fold made."""
+        """Write what the fold made, behind what must be in Kafka first."""
+
+    async def _tell(self, folded: Folded) -> None:
+        """Produce what the outbox holds of a round that was written; nothing, unless told."""
 
     async def start(self, partition: int, earliest: int) -> int:
         """Load the position of a partition that was assigned, forgetting what was cached.
@@ -122,7 +127,7 @@ class FoldShell(ABC, Generic[Folded, Cache]):
         Returns:
             The offset to read from.
         """
-        async with self._folding, self._writing:
+        async with self._folding, self._writing, self._telling:
             position = await self.context.store.position(self.position_key(partition))
             name = f"{self.topic}-{partition}"
             state = PartitionState(name, position, earliest)
@@ -164,13 +169,13 @@ class FoldShell(ABC, Generic[Folded, Cache]):
             await self._writing.acquire()
         try:
             await self._write(folded)
-            for state, batch in zip(states, rest, strict=True):
-                state.written = batch.end
         finally:
             self._writing.release()
         self._note_lost(lost)
         for batch in rest:
             self._observe(batch)
+        async with self._telling:
+            await self._tell(folded)
 
     async def _trim(self) -> None:
         """Empty the cache when it has grown too large."""

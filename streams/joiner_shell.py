@@ -32,10 +32,9 @@ from streams.joiner import (
 from streams.outcomes import decode_outcomes
 from streams.packed import Packed
 from streams.record_batch import RecordBatch
-from streams.store import Changes, Move, Write
+from streams.store import Changes, Move, Write, all_fields
 
 MOST_SLATE_BYTES = 400_000
-LOADED_AT_ONCE = 500  # fields of a HASH in one command when a partition is assigned
 
 _SLATE_DECODER = msgspec.json.Decoder(Slate)
 
@@ -89,20 +88,11 @@ class JoinerShell(FoldShell[FoldedSlates, tuple[()]]):
             now_ms=position.get("watermark_ts_ms", 0),
             passed=position.get("passed", 0),
         )
-        slates = await self._all(keys.slates(partition))
-        outcomes = await self._all(keys.outcomes(partition))
+        store = self.context.store
+        slates = await all_fields(store, keys.slates(partition))
+        outcomes = await all_fields(store, keys.outcomes(partition))
         joiner.load({name: decode_waiting(raw) for name, raw in slates.items()}, outcomes)
         self._joiners[partition] = joiner
-
-    async def _all(self, key: str) -> dict[str, bytes]:
-        """Return all fields of a HASH, a few at a time."""
-        found: dict[str, bytes] = {}
-        cursor = 0
-        while True:
-            cursor, some = await self.context.store.scan(key, cursor, LOADED_AT_ONCE)
-            found |= {name.decode(): value for name, value in some.items()}
-            if not cursor:
-                return found
 
     async def _fold(self, batches: Sequence[RecordBatch]) -> FoldedSlates:
         records: list[Record] = []

@@ -32,7 +32,7 @@ class MemoryStore:
 
     async def fields(self, wanted: Wanted) -> list[list[bytes | None]]:
         """Return the values of some fields of some HASHes; see `Store`."""
-        return [[self._field(key, name) for name in names] for key, names in wanted]
+        return [[self.hashes.get(key, {}).get(name) for name in names] for key, names in wanted]
 
     async def numbers(self, key: str) -> dict[str, int]:
         """Return all fields of a HASH of numbers; see `Store`."""
@@ -56,12 +56,6 @@ class MemoryStore:
             told = {what: list(ids) for what, ids in write.changed.items() if ids}
             if told:
                 self.changes.append((write.move.changes_key, told))
-
-    def _field(self, key: str, name: str) -> bytes | None:
-        number = self.positions.get(key, {}).get(name)
-        if number is not None:
-            return str(number).encode()
-        return self.hashes.get(key, {}).get(name)
 
     def _move(self, move: Move) -> None:
         found = self.positions.get(move.key, {}).get("next", NO_POSITION)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from freshet.core.errors import PositionError
 from streams.record_batch import RecordBatch
@@ -11,20 +11,11 @@ from streams.store import NO_POSITION, Position
 
 @dataclass(slots=True)
 class PartitionState:
-    """The position of one partition, and where its log began.
-
-    Attributes:
-        written: the next offset that Redis is known to have come to, `NO_POSITION` for none.
-    """
+    """The position of one partition, and where its log began."""
 
     name: str
     position: Position
     log_start: int = 0  # when the partition was assigned; the log may have dropped what was next
-    written: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Begin with what was read."""
-        self.written = self.next
 
     @property
     def next(self) -> int:

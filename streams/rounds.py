@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from streams.record_batch import RecordBatch
 
 WAITING = 4  # pieces of a partition; then nothing more of it should be fetched
-UNDER_WAY = 2  # rounds: one is written while the next is folded
+UNDER_WAY = 3  # rounds: one is folded, one written, and one told of
 
 Apply = Callable[[Sequence[RecordBatch]], Awaitable[None]]
 

@@ -21,6 +21,7 @@ from freshet.core.state.keys import CHANGES_KEPT
 from streams.packed import NOTHING, Packed
 
 NO_POSITION = -1
+LOADED_AT_ONCE = 500  # fields of a HASH in one command when a partition is assigned
 _ENCODE = msgspec.msgpack.Encoder().encode
 
 
@@ -92,6 +93,17 @@ class Store(Protocol):
             PositionError: a position is another; nothing was written for that partition.
             ServiceError: the store failed; what it wrote is unknown.
         """
+
+
+async def all_fields(store: Store, key: str) -> dict[str, bytes]:
+    """Return all fields of a HASH, a few at a time."""
+    found: dict[str, bytes] = {}
+    cursor = 0
+    while True:
+        cursor, some = await store.scan(key, cursor, LOADED_AT_ONCE)
+        found |= {name.decode(): value for name, value in some.items()}
+        if not cursor:
+            return found
 
 
 @dataclass(frozen=True, slots=True)

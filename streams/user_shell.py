@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.errors import EventError, PositionError
+from freshet.core.errors import EventError
 from freshet.core.events.codec import event_hashes
 from freshet.core.events.control import ERASURE_PREFIX
 from freshet.core.events.partition import murmur2_many, partition_of_hash
@@ -30,17 +30,18 @@ from freshet.core.metrics import (
     USERS_FORGOTTEN,
 )
 from freshet.core.state.records import USER_DTYPE, unpack_users
-from streams.deltas import encode_deltas
+from streams.deltas import delta_records
 from streams.erasures import ErasedPeople, is_erasure, read_erasure
 from streams.fold_shell import FoldContext, FoldShell
 from streams.item_names import ItemNames
 from streams.item_vectors import LiveVectors
+from streams.outbox import Entry, Outbox
 from streams.outcomes import OutcomeTeller
 from streams.packed import Packed
 from streams.partition_events import PartitionEvents, read_events
 from streams.record_batch import RecordBatch
 from streams.record_table import UNKNOWN, RecordTable
-from streams.store import NO_POSITION, Changes, Move, Position, Write
+from streams.store import Changes, Move, Position, Write, all_fields
 from streams.user_fold import CHANGED, EVENT_DTYPE, TOTALS, UserFold, fold_users, rules
 from streams.user_packing import pack_users
 
@@ -60,9 +61,10 @@ _COUNTED = {
 
 @dataclass(frozen=True, slots=True)
 class FoldedEvents:
-    """A round, folded: dead letters, deltas and outcomes to produce, then partitions to write.
+    """A round, folded: partitions to write, then dead letters, deltas and outcomes to produce.
 
     Attributes:
+        ends: next offset of each partition in the round: it names what the outbox holds.
         counts: of the names of `_COUNTED`, over all partitions.
         erasures: people who were erased.
         beats: when the heartbeats in the round were sent, ms.
@@ -70,6 +72,7 @@ class FoldedEvents:
 
     records: list[Record]
     writes: list[Write]
+    ends: dict[int, int]
     counts: dict[str, int]
     erasures: int
     beats: list[int]
@@ -85,6 +88,7 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         self._vectors = vectors
         self._items = ItemNames()
         self._erased = ErasedPeople()
+        self._outbox = Outbox(context.keys, context.topics, context.partitions)
         self._outcomes = OutcomeTeller(context.topics.slates, context.settings, context.clock)
         self._rules = rules(context.settings)
         self._watermarks = [
@@ -111,31 +115,40 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
     async def _load(self, partition: int) -> None:
         erased = await self.context.store.numbers(self.context.keys.erased(partition))
         self._erased.load(partition, erased)
+        left = await all_fields(self.context.store, self.context.keys.outbox(partition))
+        await self._deliver(self._outbox.load(partition, left))
 
     async def _fold(self, batches: Sequence[RecordBatch]) -> FoldedEvents:
         records: list[Record] = []
+        ends = {batch.partition: batch.end for batch in batches}
         erasing = [batch for batch in batches if is_erasure(batch)]
         erasures = [self._erase(batch, records) for batch in erasing]
         reads = [read_events(batch) for batch in batches if batch not in erasing]
         writes = [write for write, _ in erasures]
         erased = sum(done for _, done in erasures)
         if not reads:
-            return FoldedEvents(records, writes, {}, erased, [])
+            return FoldedEvents(records, writes, ends, {}, erased, [])
         rows = await self._rows(reads)
         events = self._events(reads, rows)
         vectors = self._vectors.current
         fold = fold_users(self._cache.records, events, self._marks(), vectors, self._rules)
-        records += [
-            self._dead_letter(read.batch, index, error)
+        moves = self._moves(reads, fold)
+        items = events["name"][fold.accepted]
+        told = {
+            read.partition: [
+                self._dead_letter(read.batch, index, error) for index, error in read.rejects
+            ]
             for read in reads
-            for index, error in read.rejects
-        ]
-        records += self._deltas(events["name"][fold.accepted], fold)
-        writes += self._moved(reads, fold)
-        records += self._outcomes.told(reads, events, fold.accepted, self._time_ms)
+        }
+        for outcome in self._outcomes.told(reads, events, fold.accepted, self._time_ms):
+            told[outcome.partition].append(outcome)
+        writes += self._writes(reads, moves, fold, self._entries(items, fold, told))
+        records += self._deltas(items, fold)
+        records += [record for some in told.values() for record in some]
         return FoldedEvents(
             records,
             writes,
+            ends,
             {name: int(fold.totals[name].sum()) for name in _COUNTED},
             erased,
             [beat for read in reads for beat in read.beats],
@@ -179,6 +192,26 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
                 USERS_FORGOTTEN.inc(len(idle))
         return cursor
 
+    async def clear_outbox(self, partition: int) -> None:
+        """Take out of the outbox of a partition what Kafka has, as its next batch would do.
+
+        Args:
+            partition: that this worker has been assigned.
+
+        Raises:
+            PositionError: the partition has gone to another worker. Nothing was taken out.
+            ServiceError: Redis failed.
+        """
+        async with self._folding, self._writing:  # what is in memory is what Redis holds
+            state = self._states[partition]
+            changes = self._outbox.changes(partition, state.next, Entry())
+            move = self._move_of(partition, state.next, state.position)
+            await self.context.store.apply([Write(move, changes, {})])
+
+    def told(self, partition: int) -> Sequence[str]:
+        """Return what is in the outbox of a partition though Kafka has it."""
+        return self._outbox.told(partition)
+
     # --- reading a round ---
 
     async def _rows(self, reads: Sequence[PartitionEvents]) -> NDArray[np.int64]:
@@ -206,27 +239,11 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         return rows
 
     async def _load_users(self, owners: dict[str, int]) -> None:
-        """Read users by their partitions, and put them into the cache.
-
-        Raises:
-            PositionError: Redis is behind what was written, flushed or back on an older state. Its
-                users know less than the log: they would take a copy of an event for a new one, and
-                the deltas of it are produced before a script could refuse them.
-        """
+        """Read users by their partitions, and put them into the cache."""
         names = sorted(owners, key=owners.__getitem__)
         groups = [(partition, list(some)) for partition, some in groupby(names, owners.__getitem__)]
         wanted = [(self.context.keys.users(partition), some) for partition, some in groups]
-        # Read behind the users: what was lost before they were read shows here. (One server keeps
-        # the order of the two; the nodes of a cluster need not.)
-        wanted += [(self.position_key(partition), ["next"]) for partition, _ in groups]
-        # Noted before the read: the round before this one may be written while it is under way.
-        written = [self._states[partition].written for partition, _ in groups]
-        found = await self.context.store.fields(wanted)
-        blobs, positions = found[: len(groups)], found[len(groups) :]
-        for (partition, _), (raw,), least in zip(groups, positions, written, strict=True):
-            at = NO_POSITION if raw is None else int(raw)
-            if at < least:
-                raise PositionError(self.position_key(partition), at, least)
+        blobs = await self.context.store.fields(wanted)
         users = unpack_users([blob for some in blobs for blob in some])
         users["partition"] = [owners[name] for name in names]
         start = 0
@@ -275,9 +292,10 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         try:
             erasure, ts_ms = read_erasure(batch, self.context.partitions)
         except EventError as error:
-            records.append(self._dead_letter(batch, 0, error))
+            records.append(letter := self._dead_letter(batch, 0, error))
+            changes = self._outbox.changes(partition, batch.end, Entry(records=[letter]))
             state.position = state.moved(batch.end, rejected=1)
-            return Write(self._move_of(partition, expected, state.position), [], {}), False
+            return Write(self._move_of(partition, expected, state.position), changes, {}), False
         name, until_ms = self._erased.add(partition, erasure.erase, ts_ms)
         # An empty record and not none: Redis may have the old one until this has been written.
         empty = unpack_users([None])
@@ -288,44 +306,92 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         else:
             self._cache.records[row] = empty
         state.position = state.moved(batch.end, erasures=1)
-        records.append(self._outcomes.erasure(partition, erasure.erase, self._time_ms(partition)))
+        record = self._outcomes.erasure(partition, erasure.erase, self._time_ms(partition))
+        records.append(record)
         changes = [
             Changes(keys.users(partition), delete=[erasure.erase]),
             Changes(keys.erased(partition), [name], Packed.of([str(until_ms).encode()])),
+            *self._outbox.changes(partition, batch.end, Entry(records=[record])),
         ]
         told = {"users": [erasure.erase], "erased": [erasure.erase]}
         return Write(self._move_of(partition, expected, state.position), changes, told), True
 
     def _deltas(self, items: NDArray[np.int64], fold: UserFold) -> list[Record]:
-        messages = encode_deltas(
-            self._items, items, fold.activity, fold.covisits, self.context.partitions
+        return delta_records(
+            self.context.topics.item_deltas,
+            self._items,
+            items,
+            fold.activity,
+            fold.covisits,
+            self.context.partitions,
         )
-        topic = self.context.topics.item_deltas
-        return [Record(topic, partition, None, value) for partition, value in messages]
 
-    def _moved(self, reads: Sequence[PartitionEvents], fold: UserFold) -> list[Write]:
+    def _entries(
+        self, items: NDArray[np.int64], fold: UserFold, told: Mapping[int, list[Record]]
+    ) -> dict[int, Entry]:
+        """Return what each partition of a round puts into its outbox.
+
+        Args:
+            items: (n,) number of each activity row's item.
+            fold: the round; rows of a partition stand together, partitions in the order of `told`.
+            told: other records by partition.
+        """
+        names = self._items.names
+        item_ids = [names[number] for number in items.tolist()]
+        counts = np.bincount(fold.activity["source"], minlength=self.context.partitions).tolist()
+        pairs = np.bincount(fold.covisits["source"], minlength=self.context.partitions).tolist()
+        entries, start, first = {}, 0, 0
+        for partition, records in told.items():
+            end, last = start + counts[partition], first + pairs[partition]
+            entries[partition] = Entry(
+                item_ids[start:end],
+                fold.activity[start:end].tobytes(),
+                fold.covisits[first:last].tobytes(),
+                records,
+            )
+            start, first = end, last
+        return entries
+
+    def _moves(self, reads: Sequence[PartitionEvents], fold: UserFold) -> list[Move]:
         """Move the positions in memory, and return what takes Redis there."""
-        totals = [dict(zip(TOTALS, row, strict=True)) for row in fold.totals.tolist()]
-        names = self._cache.names_of(fold.changed)
-        packed = pack_users(self._cache.records, fold.changed)
-        values = packed.split([totals[read.partition].pop(CHANGED) for read in reads])
-        writes, start = [], 0
-        for read, own_values in zip(reads, values, strict=True):
-            partition, end = read.partition, start + len(own_values.lengths)
-            state, own_names = self._states[partition], names[start:end]
-            position = state.moved(read.batch.end, rejected=len(read.rejects), **totals[partition])
+        moves = []
+        for read in reads:
+            partition = read.partition
+            state = self._states[partition]
+            totals = dict(zip(TOTALS, fold.totals[partition].tolist(), strict=True))
+            totals.pop(CHANGED)
+            position = state.moved(read.batch.end, rejected=len(read.rejects), **totals)
             position["watermark_ts_ms"] = int(fold.watermarks_ms[partition])
             if read.beats:
                 position["heartbeat_ts_ms"] = max(read.beats)
-            move = self._move_of(partition, state.next, position)
-            changes = Changes(self.context.keys.users(partition), own_names, own_values)
-            writes.append(Write(move, [changes], {"users": own_names}))
+            moves.append(self._move_of(partition, state.next, position))
             state.position = position
+        return moves
+
+    def _writes(
+        self,
+        reads: Sequence[PartitionEvents],
+        moves: Sequence[Move],
+        fold: UserFold,
+        entries: Mapping[int, Entry],
+    ) -> list[Write]:
+        """Return what each partition of a round writes."""
+        names = self._cache.names_of(fold.changed)
+        packed = pack_users(self._cache.records, fold.changed)
+        values = packed.split(fold.totals[CHANGED][[read.partition for read in reads]].tolist())
+        writes, start = [], 0
+        for read, move, own_values in zip(reads, moves, values, strict=True):
+            partition, end = read.partition, start + len(own_values.lengths)
+            own_names = names[start:end]
+            changes = [
+                Changes(self.context.keys.users(partition), own_names, own_values),
+                *self._outbox.changes(partition, read.batch.end, entries[partition]),
+            ]
+            writes.append(Write(move, changes, {"users": own_names}))
             start = end
         return writes
 
     async def _write(self, folded: FoldedEvents) -> None:
-        await self._deliver(folded.records)
         with APPLY_DURATION.labels(self.name).time():
             await self.context.store.apply(folded.writes)
         for name, count in folded.counts.items():
@@ -333,6 +399,11 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         ERASURES.inc(folded.erasures)
         for sent_ts_ms in folded.beats:
             HEARTBEAT_DELAY.observe(max(self.context.clock() - sent_ts_ms, 0) / 1000)
+
+    async def _tell(self, folded: FoldedEvents) -> None:
+        await self._deliver(folded.records)
+        for partition, end in folded.ends.items():
+            self._outbox.note_told(partition, end)
 
     def _observe(self, batch: RecordBatch) -> None:
         super()._observe(batch)

@@ -30,6 +30,7 @@ from freshet.core.state.keys import Keys
 from freshet.core.state.records import LAYOUT_VERSION
 from streams.app import HEARTBEAT_S, SESSION_S, create_app
 from streams.catalog_shell import CatalogShell
+from streams.clearing import keep_clear
 from streams.exits import EXIT_RESTART, REASONS, Ending, ExitCounts, Fail
 from streams.fold_shell import FoldContext, FoldShell
 from streams.health import HealthServer
@@ -156,7 +157,11 @@ def _chores(
     """Return what a worker does beside folding, each without end."""
     users: Any = next(fold for fold in folds if fold.name == UserShell.name)
     started = partial(positions.started, UserShell.name)
-    chores: list[Awaitable[None]] = [vectors.follow(), keep_lifetimes(users, started)]
+    chores: list[Awaitable[None]] = [
+        vectors.follow(),
+        keep_lifetimes(users, started),
+        keep_clear(users, started),
+    ]
     if every_s := context.settings.heartbeat_s:
         producer, topic, clock = context.producer, users.topic, context.clock
         chores.append(keep_heartbeats(producer, topic, started, clock, every_s=every_s))

@@ -49,7 +49,7 @@ from freshet.core.settings import load_settings
 )
 @click.option(
     "--without",
-    type=click.Choice(["position", "event-ids", "source-offsets", "dead-letters"]),
+    type=click.Choice(["position", "event-ids", "source-offsets", "dead-letters", "outbox"]),
     help="Take a protection away. The audit must fail then; a test that cannot fail proves "
     "nothing.",
 )

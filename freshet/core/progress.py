@@ -1,7 +1,8 @@
 """How far the folds have come: the positions in Redis against the ends of the logs in Kafka.
 
 Law 1 makes this exact: a fold's position is written together with the state that it stands for,
-so a position at the end of its log means that everything in the log is in the state.
+so a position at the end of its log means that everything in the log is in the state. What the user
+fold tells the others may still be on its way from its outbox in Redis to Kafka; see `drained`.
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ class ProgressReader:
             "catalog": keys.catalog_position,
             "slates": keys.slate_position,
         }
+        self._outbox = keys.outbox
         self._topic = {
             "users": topics.events,
             "items": topics.item_deltas,
@@ -113,19 +115,14 @@ class ProgressReader:
         Raises:
             ServiceError: Redis does not answer.
         """
-        try:
-            with self._redis.pipeline(transaction=False) as pipeline:
-                for partition in range(self.partitions):
-                    pipeline.hgetall(self._key[fold](partition))
-                found: list[dict[bytes, bytes]] = pipeline.execute()
-        except CLIENT_ERRORS as error:
-            raise ServiceError("redis", f"{type(error).__name__}: {error}") from error
+        found = self._of_each("HGETALL", self._key[fold])
         return [{name.decode(): int(value) for name, value in each.items()} for each in found]
 
     def drained(self) -> bool:
-        """Return whether all that is in the logs is in the state.
+        """Return whether all that is in the logs is in the state, and no log waits for more.
 
-        The folds are read in the order in which they feed each other.
+        The folds are read in the order in which they feed each other, and the outboxes of the users
+        behind their positions.
 
         Raises:
             ServiceError: a log dropped what was not applied, or a service does not answer.
@@ -133,9 +130,22 @@ class ProgressReader:
         for fold in FOLDS:
             progress = self.read(fold)
             require_whole(fold, progress)
-            if progress.lag.any():
+            if progress.lag.any() or (fold == "users" and self._untold()):
                 return False
         return True
+
+    def _untold(self) -> bool:
+        return any(self._of_each("HLEN", self._outbox))
+
+    def _of_each(self, command: str, key: Callable[[int], str]) -> list[Any]:
+        """Return the answers to a command about a key of each partition."""
+        try:
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for partition in range(self.partitions):
+                    pipeline.execute_command(command, key(partition))
+                return list(pipeline.execute())
+        except CLIENT_ERRORS as error:
+            raise ServiceError("redis", f"{type(error).__name__}: {error}") from error
 
     def close(self) -> None:
         """Close both clients."""

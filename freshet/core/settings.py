@@ -67,7 +67,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             description="a fetch is answered when there is much, or after so long: the pace of the "
             "folds, and most of their delay",
         ),
-    ] = 10
+    ] = 5
     user_ttl_s: Annotated[
         int, Meta(ge=60, description="a user without events for so long is forgotten")
     ] = 30 * 86_400

@@ -6,7 +6,7 @@ these around them: `StruckStore`, `StruckFold`, `MuteProducer` and `ForgetfulIte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -30,11 +30,13 @@ POSITION: Final = "position"
 EVENT_IDS: Final = "event-ids"
 SOURCE_OFFSETS: Final = "source-offsets"
 DEAD_LETTERS: Final = "dead-letters"
+OUTBOX: Final = "outbox"
 PROTECTIONS: Final = {
     POSITION: "read from Kafka's commit, and write whatever comes",
     EVENT_IDS: "count an event again when it is sent again",
     SOURCE_OFFSETS: "count rows of the item deltas again when they are emitted again",
     DEAD_LETTERS: "pass over what cannot be read, in silence",
+    OUTBOX: "forget what a worker that dies had not told the other folds",
 }
 COMMIT_S = 10.0
 
@@ -102,18 +104,27 @@ class KafkaCommits:
 
 
 class StruckStore:
-    """A store with bugs at its door and, if asked for, without the check of the position.
+    """A store with bugs at its door and, if asked for, without a protection.
 
     Args:
         inner: the store.
         bugs: on demand.
         commits: where to start from instead of the position, None to leave it as it is.
+        unkept: keys of HASHes that nothing is written to.
     """
 
-    def __init__(self, inner: Store, bugs: Bugs, commits: KafkaCommits | None = None) -> None:
+    def __init__(
+        self,
+        inner: Store,
+        bugs: Bugs,
+        commits: KafkaCommits | None = None,
+        *,
+        unkept: Container[str] = (),
+    ) -> None:
         self._inner = inner
         self._bugs = bugs
         self._commits = commits
+        self._unkept = unkept
 
     async def position(self, key: str) -> Position:
         """Return the position, or what stands in for it."""
@@ -141,6 +152,8 @@ class StruckStore:
         self._bugs.strike("before_write")
         if self._commits is not None:
             writes = [await self._unchecked(write) for write in writes]
+        if self._unkept:
+            writes = [self._without_unkept(write) for write in writes]
         await self._inner.apply(writes)
         self._bugs.strike("after_write")
 
@@ -148,6 +161,11 @@ class StruckStore:
         """Return a write that expects whatever is there."""
         found = await self._inner.position(write.move.key)
         return replace(write, move=replace(write.move, expected=found.get("next", -1)))
+
+    def _without_unkept(self, write: Write) -> Write:
+        return replace(
+            write, hashes=[each for each in write.hashes if each.key not in self._unkept]
+        )
 
 
 class MuteProducer(EventProducer):

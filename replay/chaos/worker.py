@@ -13,6 +13,7 @@ from freshet.core.settings import load_settings
 from replay.chaos.controls import (
     DEAD_LETTERS,
     EVENT_IDS,
+    OUTBOX,
     POSITION,
     PROTECTIONS,
     SOURCE_OFFSETS,
@@ -40,7 +41,9 @@ def struck_folds(
     """Return the folds of the product with bugs on demand, without one of `PROTECTIONS`."""
     settings = context.settings
     commits = KafkaCommits(settings) if without == POSITION else None
-    context = replace(context, store=StruckStore(context.store, bugs, commits))
+    outboxes = [context.keys.outbox(partition) for partition in range(context.partitions)]
+    unkept = outboxes if without == OUTBOX else ()
+    context = replace(context, store=StruckStore(context.store, bugs, commits, unkept=unkept))
     if without == DEAD_LETTERS:
         producer = MuteProducer(settings.kafka_bootstrap, context.topics.dead_letters)
         context = replace(context, producer=producer)

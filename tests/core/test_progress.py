@@ -72,6 +72,19 @@ def test_a_record_is_lag_until_the_position_says_it_is_applied(
 
 
 @pytest.mark.services
+def test_an_outbox_that_is_not_empty_is_not_drained(
+    settings: Settings, reader: ProgressReader
+) -> None:
+    """Its records are on their way into a log, though no log has a lag."""
+    with connect(settings.redis_url) as client:
+        client.hset(Keys(settings.namespace).outbox(3), "9", b"x")
+        assert not reader.read("users").lag.any()
+        assert not reader.drained()
+        client.hdel(Keys(settings.namespace).outbox(3), "9")
+    assert reader.drained()
+
+
+@pytest.mark.services
 def test_a_dead_redis_is_a_service_error(redis_server: RedisServer, reader: ProgressReader) -> None:
     """Not one of the client library's."""
     redis_server.kill()

@@ -33,6 +33,7 @@ ON_KAFKA = (
     Strike(5.0, "flush_redis"),
     Strike(6.0, "extra_worker", lasts_s=4.0),
 )
+DIED = (Strike(1.0, "bug", place="after_write"),)
 REWOUND = (Strike(1.0, "rewind_redis", lasts_s=1.0),)
 
 
@@ -58,6 +59,15 @@ def test_without_the_position_the_audit_fails(tmp_path: Path) -> None:
     assert not result.ok
     assert result.verdict.users.lost > 0
     assert result.figures()["users_wrong"]
+
+
+def test_without_the_outbox_the_audit_fails(tmp_path: Path) -> None:
+    """The control: the worker dies between its script and Kafka, and the items hear of nothing."""
+    options = ChaosOptions(1, 3.0, EMBEDDED, workers=1, rate=RATE, without="outbox")
+    result = run(tmp_path, DIED, options)
+    assert not result.ok
+    assert result.verdict.items.lost > 0
+    assert not result.figures()["users_wrong"]
 
 
 @pytest.mark.kafka

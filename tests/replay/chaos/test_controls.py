@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from replay.chaos.controls import (
     StruckFold,
     StruckStore,
 )
+from streams.packed import Packed
 from streams.record_batch import RecordBatch
-from streams.store import Move, Position, Write
+from streams.store import Changes, Move, Position, Write
 
 NOW_MS = 1_700_000_000_000
 KEY = "position"
@@ -106,6 +108,18 @@ async def test_with_the_check_a_stale_write_is_refused(bugs: Bugs) -> None:
         await StruckStore(store, bugs).apply([write(5, 9)])
     assert store.written == []
     assert await StruckStore(store, bugs).position(KEY) == {"next": 3}
+
+
+async def test_what_is_not_kept_is_not_written(bugs: Bugs) -> None:
+    """The rest of the write is."""
+    store = Store(next=5)
+    hashes = [
+        Changes("users", ["ann"], Packed.of([b"x"])),
+        Changes("outbox", ["9"], Packed.of([b"y"])),
+    ]
+    struck = StruckStore(store, bugs, unkept=["outbox"])
+    await struck.apply([replace(write(5, 9), hashes=hashes)])
+    assert [each.key for each in store.written[0].hashes] == ["users"]
 
 
 async def test_without_the_check_it_is_written_and_reading_starts_at_the_commit(bugs: Bugs) -> None:
