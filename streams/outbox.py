@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from freshet.core.events.producer import Record
 from freshet.core.events.topics import Topics
@@ -45,6 +47,36 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
     def says_nothing(self) -> bool:
         """Whether there is nothing to tell."""
         return not (self.activity or self.covisits or self.records)
+
+
+def entries_of(
+    item_ids: Sequence[str],
+    activity: NDArray[Any],
+    covisits: NDArray[Any],
+    others: Mapping[int, list[Record]],
+) -> dict[int, Entry]:
+    """Return what each partition of a round tells.
+
+    Args:
+        item_ids: (n,) the item of each activity row.
+        activity: (n,) of `ACTIVITY_DTYPE`; rows of a partition stand together, the partitions in
+            the order of `others`.
+        covisits: (m,) of `COVISIT_ROW_DTYPE`, as well.
+        others: outcomes and dead letters of every partition.
+    """
+    counts = np.bincount(activity["source"], minlength=max(others) + 1).tolist()
+    pairs = np.bincount(covisits["source"], minlength=max(others) + 1).tolist()
+    entries, start, first = {}, 0, 0
+    for partition, records in others.items():
+        end, last = start + counts[partition], first + pairs[partition]
+        entries[partition] = Entry(
+            list(item_ids[start:end]),
+            activity[start:end].tobytes(),
+            covisits[first:last].tobytes(),
+            records,
+        )
+        start, first = end, last
+    return entries
 
 
 _ENCODER = msgspec.msgpack.Encoder()

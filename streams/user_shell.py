@@ -35,7 +35,7 @@ from streams.erasures import ErasedPeople, is_erasure, read_erasure
 from streams.fold_shell import FoldContext, FoldShell
 from streams.item_names import ItemNames
 from streams.item_vectors import LiveVectors
-from streams.outbox import Entry, Outbox
+from streams.outbox import Entry, Outbox, entries_of
 from streams.outcomes import OutcomeTeller
 from streams.packed import Packed
 from streams.partition_events import PartitionEvents, read_events
@@ -142,7 +142,9 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         }
         for outcome in self._outcomes.told(reads, events, fold.accepted, self._time_ms):
             told[outcome.partition].append(outcome)
-        writes += self._writes(reads, moves, fold, self._entries(items, fold, told))
+        item_ids = [self._items.names[number] for number in items.tolist()]
+        entries = entries_of(item_ids, fold.activity, fold.covisits, told)
+        writes += self._writes(reads, moves, fold, entries)
         records += self._deltas(items, fold)
         records += [record for some in told.values() for record in some]
         return FoldedEvents(
@@ -325,32 +327,6 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
             fold.covisits,
             self.context.partitions,
         )
-
-    def _entries(
-        self, items: NDArray[np.int64], fold: UserFold, told: Mapping[int, list[Record]]
-    ) -> dict[int, Entry]:
-        """Return what each partition of a round puts into its outbox.
-
-        Args:
-            items: (n,) number of each activity row's item.
-            fold: the round; rows of a partition stand together, partitions in the order of `told`.
-            told: other records by partition.
-        """
-        names = self._items.names
-        item_ids = [names[number] for number in items.tolist()]
-        counts = np.bincount(fold.activity["source"], minlength=self.context.partitions).tolist()
-        pairs = np.bincount(fold.covisits["source"], minlength=self.context.partitions).tolist()
-        entries, start, first = {}, 0, 0
-        for partition, records in told.items():
-            end, last = start + counts[partition], first + pairs[partition]
-            entries[partition] = Entry(
-                item_ids[start:end],
-                fold.activity[start:end].tobytes(),
-                fold.covisits[first:last].tobytes(),
-                records,
-            )
-            start, first = end, last
-        return entries
 
     def _moves(self, reads: Sequence[PartitionEvents], fold: UserFold) -> list[Move]:
         """Move the positions in memory, and return what takes Redis there."""

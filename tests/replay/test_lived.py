@@ -283,8 +283,9 @@ def test_features_are_finite_and_bounded(
 
 
 def state_of(life: LivedLog) -> dict[str, dict[str, bytes]]:
-    """All that the folds wrote but where they stand."""
-    return life._store.hashes
+    """All that the folds wrote but where they stand, and what is on its way."""
+    outbox = Keys(Settings().namespace).outbox(0)
+    return {key: fields for key, fields in life._store.hashes.items() if key != outbox}
 
 
 def users_of(life: LivedLog) -> dict[str, bytes]:
