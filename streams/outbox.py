@@ -122,13 +122,14 @@ class Outbox:
         return tuple(self._told[partition])
 
     def load(self, partition: int, found: Mapping[str, bytes]) -> list[Record]:
-        """Return what another worker left to be told, in its order.
+        """Return what another worker left to be told, in its order, and forget what was before.
 
         Args:
             partition: that was assigned.
             found: its outbox.
         """
         ends = sorted(map(int, found))
+        self._kept = {each for each in self._kept if each[0] != partition}
         self._told[partition] = list(map(str, ends))
         return [
             record for end in ends for record in self._records(_DECODER.decode(found[str(end)]))

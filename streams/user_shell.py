@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -44,6 +45,8 @@ from streams.record_table import UNKNOWN, RecordTable
 from streams.store import Changes, Move, Position, Write, all_fields
 from streams.user_fold import CHANGED, EVENT_DTYPE, TOTALS, UserFold, fold_users, rules
 from streams.user_packing import pack_users
+
+log = logging.getLogger(__name__)
 
 LIVE_WITHIN_MS = 3_600_000  # behind now; with older events, the past is being replayed
 IDLE_LOOKED_AT = 100  # users in one step of `forget_idle`
@@ -116,6 +119,8 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         erased = await self.context.store.numbers(self.context.keys.erased(partition))
         self._erased.load(partition, erased)
         left = await all_fields(self.context.store, self.context.keys.outbox(partition))
+        if left:
+            log.info("%s-%d: telling what a worker left: %d", self.topic, partition, len(left))
         await self._deliver(self._outbox.load(partition, left))
 
     async def _fold(self, batches: Sequence[RecordBatch]) -> FoldedEvents:

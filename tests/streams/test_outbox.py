@@ -80,8 +80,13 @@ def test_what_was_told_goes_with_the_next_change_and_what_was_not_stays() -> Non
 
 
 def test_what_another_worker_left_goes_when_it_was_told_again() -> None:
-    """Whoever loads it tells it before anything else."""
+    """Whoever loads it tells it before anything else, and has nothing of its own any more."""
     found = kept(outbox(), 7, Entry(records=[LETTER]))
     box = outbox()
+    kept(box, 9, Entry(records=[LETTER]))
     assert box.load(PARTITION, found) == [LETTER]
     assert box.told(PARTITION) == ("7",)
+    box.note_told(PARTITION, 9)
+    assert box.told(PARTITION) == ("7",)
+    assert box.load(PARTITION, {}) == []
+    assert box.told(PARTITION) == ()
