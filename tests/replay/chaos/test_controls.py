@@ -111,15 +111,16 @@ async def test_with_the_check_a_stale_write_is_refused(bugs: Bugs) -> None:
 
 
 async def test_what_is_not_kept_is_not_written(bugs: Bugs) -> None:
-    """The rest of the write is."""
+    """The rest of the write is; and a bug behind a write strikes where that loses something."""
     store = Store(next=5)
-    hashes = [
-        Changes("users", ["ann"], Packed.of([b"x"])),
-        Changes("outbox", ["9"], Packed.of([b"y"])),
-    ]
+    users, kept = (Changes(key, ["7"], Packed.of([b"x"])) for key in ("users", "outbox"))
+    cleared = Changes("outbox", delete=["7"])
     struck = StruckStore(store, bugs, unkept=["outbox"])
-    await struck.apply([replace(write(5, 9), hashes=hashes)])
-    assert [each.key for each in store.written[0].hashes] == ["users"]
+    (bugs.tokens / "after_write-1").touch()
+    await struck.apply([replace(write(5, 9), hashes=[users, cleared])])
+    with pytest.raises(PlantedError):
+        await struck.apply([replace(write(9, 11), hashes=[users, kept])])
+    assert [each.key for done in store.written for each in done.hashes] == ["users", "users"]
 
 
 async def test_without_the_check_it_is_written_and_reading_starts_at_the_commit(bugs: Bugs) -> None:
