@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.compiled import compiled, part, rows_of
+from online_models.maths.topk import top_k
 from online_models.session_index import SESSION_DTYPE, SESSION_LENGTH, SessionIndex, Slots
 
 NEIGHBOURS: Final = 200
@@ -51,10 +52,12 @@ def session_votes(index: SessionIndex, query: Rows, now_s: float) -> tuple[Rows,
     """
     query = np.ascontiguousarray(query[:QUERY_ITEMS])
     slots, of = index.of_items(query)
+    found, similarities = _similar(index.sessions, slots, _WEIGHTS[of], now_s, RECENCY_S)
+    newest_first = np.argsort(index.sessions["number"][found])[::-1]
+    nearest = newest_first[top_k(similarities[newest_first], NEIGHBOURS)]
     rows, votes = _votes(
-        index.sessions, index.items, query, slots, _WEIGHTS[of], _NEARNESS, now_s, RECENCY_S,
-        NEIGHBOURS,
-    )  # fmt: skip
+        index.sessions, index.items, query, found[nearest], similarities[nearest], _NEARNESS
+    )
     ascending = np.argsort(rows)
     return rows[ascending], votes[ascending]
 
@@ -84,40 +87,23 @@ def _sums(keys: Rows, values: Floats, most: int) -> tuple[Rows, Floats]:
     return distinct[:n], sums[:n]
 
 
-@part
-def _nearer(one: int, other: int, similarities: Floats, numbers: Rows) -> bool:
-    """Tell whether a session goes before another."""
-    if similarities[one] == similarities[other]:
-        return bool(numbers[one] > numbers[other])
-    return bool(similarities[one] > similarities[other])
+@compiled(rows_of(SESSION_DTYPE), rows_of("i8"), rows_of("f8"), numba.float64, numba.float64)
+def _similar(
+    sessions: Any, slots: Slots, weights: Floats, now_s: float, recency_s: float
+) -> tuple[Slots, Floats]:
+    """Return the distinct slots among those of the items of a query, and their similarities.
 
-
-@part
-def _nearest(similarities: Floats, numbers: Rows, k: int) -> Rows:
-    """Return the indices of the k nearest sessions, in no order.
-
-    Hoare, "Algorithm 65: find" (1961). The compiled functions of numpy do the same, and take six
-    seconds to compile.
+    Args:
+        sessions: by slot.
+        slots: (n,) of the sessions that hold each item of the query.
+        weights: (n,) of these items.
+        now_s: the time, s.
+        recency_s: age at which a session counts 1/e, s.
     """
-    order = np.arange(len(similarities))
-    first, last = 0, len(order) - 1
-    while first < k <= last:
-        pivot = order[(first + last) // 2]
-        left, right = first, last
-        while left <= right:
-            while _nearer(order[left], pivot, similarities, numbers):
-                left += 1
-            while _nearer(pivot, order[right], similarities, numbers):
-                right -= 1
-            if left <= right:
-                order[left], order[right] = order[right], order[left]
-                left += 1
-                right -= 1
-        if k <= right:
-            last = right
-        else:
-            first = left
-    return order[:k]
+    found, similarities = _sums(slots, weights, len(sessions))
+    for at in range(len(found)):
+        similarities[at] *= np.exp((sessions[found[at]].last_s - now_s) / recency_s)
+    return found, similarities
 
 
 @part
@@ -132,50 +118,36 @@ def _newest_shared(items: NDArray[np.int32], query: Rows) -> int:
 
 @compiled(
     rows_of(SESSION_DTYPE), rows_of("i4", dimensions=2), rows_of("i8"), rows_of("i8"),
-    rows_of("f8"), rows_of("f8"), numba.float64, numba.float64, numba.int64,
+    rows_of("f8"), rows_of("f8"),
 )  # fmt: skip
 def _votes(
     sessions: Any,
     items: NDArray[np.int32],
     query: Rows,
-    slots: Slots,
-    weights: Floats,
+    nearest: Slots,
+    similarities: Floats,
     nearness: Floats,
-    now_s: float,
-    recency_s: float,
-    neighbours: int,
 ) -> tuple[Rows, Floats]:
-    """Return the rows that the nearest of the sessions hold, and their votes.
+    """Return the rows that the nearest sessions hold, and their votes.
 
     Args:
         sessions: by slot.
         items: (capacity, SESSION_LENGTH) of the sessions.
         query: (q,) rows.
-        slots: (n,) of the sessions that hold each item of the query.
-        weights: (n,) of these items.
+        nearest: (n,) slots.
+        similarities: (n,) of these sessions.
         nearness: (SESSION_LENGTH,) factors by distance.
-        now_s: the time, s.
-        recency_s: age at which a session counts 1/e, s.
-        neighbours: most sessions to hear.
     """
-    candidates, similarities = _sums(slots, weights, len(sessions))
-    last_s = np.empty(len(candidates))
-    numbers = np.empty(len(candidates), np.int64)
-    for at in range(len(candidates)):  # apart from what computes, reads wait for memory together
-        session = sessions[candidates[at]]
-        last_s[at], numbers[at] = session.last_s, session.number
-    for at in range(len(candidates)):
-        similarities[at] *= np.exp((last_s[at] - now_s) / recency_s)
-    nearest = _nearest(similarities, numbers, neighbours)
     n_votes = 0
-    for at in nearest:
-        n_votes += sessions[candidates[at]].length
+    for slot in nearest:
+        n_votes += sessions[slot].length
     rows = np.empty(n_votes, np.int64)
     votes = np.empty(n_votes)
     n = 0
     most_row = -1
-    for at in nearest:
-        held = items[candidates[at], : sessions[candidates[at]].length]
+    for at in range(len(nearest)):
+        slot = nearest[at]
+        held = items[slot, : sessions[slot].length]
         shared_at = _newest_shared(held, query)
         for place in range(len(held)):
             rows[n] = held[place]
