@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 
 from freshet.core.events.schema import VISIT
 from freshet.core.metrics import SESSIONS_KNOWN
-from freshet.core.state.records import GAPS_S, HISTORY_LENGTH, Records, interactions
+from freshet.core.state.records import (
+    HISTORY_LENGTH,
+    Records,
+    histories_newest_first,
+    interactions,
+)
 from online_models.session_index import SessionIndex
 from serving.item_table import ItemTable
 
@@ -55,7 +60,7 @@ class UserSessions:
         self._read.update(zip(names, total.tolist(), strict=True))
         # Fewer than before is someone who was forgotten for idleness, and came back.
         new = np.where(total > before, total - before, total)
-        by, hashes, ts_s = _visits(records[changed], total, new)
+        by, hashes, ts_s = _visits(records[changed], new)
         rows = self._table.rows_of_hashes(hashes)
         known = rows >= 0
         self.index.visit_many(names, by[known], rows[known], ts_s[known])
@@ -78,28 +83,20 @@ class UserSessions:
 
 
 def _visits(
-    records: Records, total: Integers, new: Integers
+    records: Records, new: Integers
 ) -> tuple[Integers, NDArray[np.uint32], NDArray[np.float64]]:
     """Return the visits among the newest interactions of users, of each in the order of time.
 
-    Reads the histories of all at once, as `history_newest_first` reads one.
-
     Args:
         records: (n,) of `USER_DTYPE`.
-        total: (n,) interactions of each.
-        new: (n,) how many of them are new; a history tells no more than its length.
+        new: (n,) how many interactions of each are new; a history tells no more than its length.
 
     Returns:
         (v,) who visited, index into the records, the (v,) hashes of the items, and when, (v,) s.
     """
-    back = np.arange(min(int(new.max(initial=0)), HISTORY_LENGTH))
-    slots = (total[:, None] - 1 - back) % HISTORY_LENGTH  # (n, b)
-    history = np.take_along_axis(records["history"], slots, axis=1)
-    codes = history["code"]
-    ages_s = np.zeros(slots.shape, np.int64)
-    np.cumsum(GAPS_S[codes[:, :-1] & 0xFFF], axis=1, out=ages_s[:, 1:])
-    ts_s = np.maximum(records["history_ts_s"][:, None] - ages_s, 0.0)
-    visited = (back < new[:, None]) & VISIT[codes >> 12]
+    history = histories_newest_first(records, min(int(new.max(initial=0)), HISTORY_LENGTH))
+    back = np.arange(history.shape[1])
+    visited = (back < new[:, None]) & VISIT[history["type"]]
     by, from_oldest = np.nonzero(visited[:, ::-1])
-    newest_first = len(back) - 1 - from_oldest
-    return by, history["item"][by, newest_first], ts_s[by, newest_first]
+    visits = history[by, len(back) - 1 - from_oldest]
+    return by, visits["item"], visits["ts_s"].astype(np.float64)

@@ -197,14 +197,26 @@ def history_newest_first(user: np.void) -> Records:
     Times are the newest one less the gaps: within 0.4 % of each gap, and an interaction that came
     late stands at the time of the one before it.
     """
-    total = int(interactions(user))
-    back = np.arange(min(total, HISTORY_LENGTH))
-    slots = user["history"][(total - 1 - back) % HISTORY_LENGTH]
-    ages_s = np.zeros(len(back), np.int64)
-    np.cumsum(GAPS_S[slots["code"][:-1] & 0xFFF], out=ages_s[1:])
-    rows = np.empty(len(back), HISTORY_DTYPE)
+    length = min(int(interactions(user)), HISTORY_LENGTH)
+    return np.asarray(histories_newest_first(np.array([user]), length)[0])
+
+
+def histories_newest_first(users: Records, length: int) -> Records:
+    """Return the histories of users, (n, length) of `HISTORY_DTYPE`; see `history_newest_first`.
+
+    Args:
+        users: (n,) of `USER_DTYPE`.
+        length: interactions of each, at most `HISTORY_LENGTH`. What is behind the interactions of
+            a user, if they have fewer, means nothing.
+    """
+    back = np.arange(length)
+    places = (interactions(users)[:, None] - 1 - back) % HISTORY_LENGTH
+    slots = np.take_along_axis(users["history"], places, axis=1)
+    ages_s = np.zeros(slots.shape, np.int64)
+    np.cumsum(GAPS_S[slots["code"][:, :-1] & 0xFFF], axis=1, out=ages_s[:, 1:])
+    rows = np.empty(slots.shape, HISTORY_DTYPE)
     rows["item"], rows["type"] = slots["item"], slots["code"] >> 12
-    rows["ts_s"] = np.maximum(int(user["history_ts_s"]) - ages_s, 0)
+    rows["ts_s"] = np.maximum(users["history_ts_s"][:, None] - ages_s, 0)
     return rows
 
 
