@@ -115,7 +115,7 @@ class FoldShell(ABC, Generic[Folded, Cache]):
         """Write what the fold made, behind what must be in Kafka first."""
 
     async def _tell(self, folded: Folded) -> None:
-        """Produce what the outbox holds of a round that was written; nothing, unless told."""
+        """Produce what a round keeps in an outbox, once it is written; by default there is none."""
 
     async def start(self, partition: int, earliest: int) -> int:
         """Load the position of a partition that was assigned, forgetting what was cached.
@@ -174,7 +174,7 @@ class FoldShell(ABC, Generic[Folded, Cache]):
         self._note_lost(lost)
         for batch in rest:
             self._observe(batch)
-        async with self._telling:
+        async with self._telling:  # nothing is awaited before this: rounds keep their order
             await self._tell(folded)
 
     async def _trim(self) -> None:

@@ -299,7 +299,8 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         try:
             erasure, ts_ms = read_erasure(batch, self.context.partitions)
         except EventError as error:
-            records.append(letter := self._dead_letter(batch, 0, error))
+            letter = self._dead_letter(batch, 0, error)
+            records.append(letter)
             changes = self._outbox.changes(partition, batch.end, Entry(records=[letter]))
             state.position = state.moved(batch.end, rejected=1)
             return Write(self._move_of(partition, expected, state.position), changes, {}), False

@@ -134,6 +134,17 @@ class ProgressReader:
                 return False
         return True
 
+    def close(self) -> None:
+        """Close both clients."""
+        self._consumer.close()
+        self._redis.close()
+
+    def __enter__(self) -> ProgressReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _untold(self) -> bool:
         return any(self._of_each("HLEN", self._outbox))
 
@@ -146,17 +157,6 @@ class ProgressReader:
                 return list(pipeline.execute())
         except CLIENT_ERRORS as error:
             raise ServiceError("redis", f"{type(error).__name__}: {error}") from error
-
-    def close(self) -> None:
-        """Close both clients."""
-        self._consumer.close()
-        self._redis.close()
-
-    def __enter__(self) -> ProgressReader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _bounds(self, topic: str, partition: int) -> tuple[int, int]:
         try:

@@ -10,7 +10,7 @@ also on Redis Cluster. No command enumerates keys: what must be enumerated is a 
 | ns:{u<p>}:users            | HASH   | `user_ttl` each | one field per user, 468 B each | packed user records; the field is the user id |
 | ns:{u<p>}:erased           | HASH   | for ever   | one field per person ever erased, 45 B each | up to when events stay forgotten, ms; the field is a hash of the user id |
 | ns:{u<p>}:changes          | STREAM | for ever   | `CHANGES_KEPT` entries     | ids of the users a batch changed |
-| ns:{u<p>}:outbox           | HASH   | until Kafka has it | 4 batches, 170 B for each event | what batches tell the other folds; the field is the next offset behind the batch |
+| ns:{u<p>}:outbox           | HASH   | until Kafka has it | 4 batches, some 35 B for each event and 27 B for each transition it ends | what batches tell the other folds; the field is the next offset behind the batch |
 | ns:{u<p>}:slates           | HASH   | join window each | `join_slates` fields, 3 kB each | answers that wait for their outcome; the field is the request id |
 | ns:{u<p>}:outcomes         | HASH   | join window each | 2 x `join_slates` fields, 25 B for each event | what people did with answers that wait; the field is the request id |
 | ns:{u<p>}:slate-position   | HASH   | for ever   | 12 fields                  | next offset of `slates`, totals, watermark, next offset of the events that were told |
