@@ -1,8 +1,9 @@
 """Memory over time: worker and server under a steady load, and the slope of what they hold.
 
-Before the clock starts every user has a full history, so that what grows afterwards is not the
-state. The slope is a line through the samples after the warm-up, with its standard error: below
-twice that, it is noise.
+What is bounded is full before the warm-up is over, so that what grows afterwards is not the
+state: every user has a full history before the clock starts, and answers wait a minute for their
+outcome, not half an hour. Events are stamped with the time at which they are sent. The slope is a
+line through the samples after the warm-up, with its standard error: below twice that, it is noise.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ from freshet.embedded.child import Child
 from online_models.artifacts.tiny import publish_tiny_bundle, tiny_items
 
 EVENTS_PER_USER = 60  # more than a history holds
+JOIN_WINDOW_S = 60
 SAMPLE_S = 1.0
+PARTS = 10  # of the time, to see the shape
 MIB = 1 << 20
 
 
@@ -48,7 +51,7 @@ def main(
     """Measure whether worker and server grow, on Apache Kafka."""
     seconds = int(minutes * 60)
     with ExitStack() as stack:
-        place = stack.enter_context(installation())
+        place = stack.enter_context(installation(join_window_s=JOIN_WINDOW_S))
         settings = place.settings
         partitions = discover_partitions(settings)
         publish_tiny_bundle(Path(settings.models_dir), tiny_items(items))
@@ -62,6 +65,8 @@ def main(
                 "rate": rate,
                 "seconds": seconds,
                 "items": items,
+                "start-ts-ms": _now_ms(),
+                "every-ms": 1000 / rate,
             }.items()
             for part in (f"--{name}", str(value))
         ]
@@ -76,7 +81,11 @@ def main(
         finally:
             stop.set()
             asking.join()
-    figures = {"minutes": minutes, "rate": rate, "requests_per_s": requests_per_s}
+    figures: dict[str, object] = {
+        "minutes": minutes,
+        "rate": rate,
+        "requests_per_s": requests_per_s,
+    }
     for name, held in held_bytes.items():
         figures |= _growth(name, times_s, held, after_s=warm_up * seconds)
     click.echo(json.dumps(figures | {"load_average": round(os.getloadavg()[0], 2)}))
@@ -88,17 +97,24 @@ def _fill(settings: Settings, partitions: int, items: int, users: int) -> None:
     entries = tiny_items(items)
     ids = [item.item_id.encode() for item in entries]
     produce_all(bootstrap, topics.catalog, partitions, ids, [encode(item) for item in entries])
+    n = users * EVENTS_PER_USER
     keys, values = encoded_events(
-        users * EVENTS_PER_USER,
+        n,
         users=users,
         items=items,
         seed=7,
         shares={"click": 0.7, "view": 0.3},
+        start_ts_ms=_now_ms() - n,
+        every_ms=1,
     )
     produce_all(bootstrap, topics.events, partitions, keys, values)
     with ProgressReader(settings, partitions) as progress:
         while not progress.drained():
             time.sleep(0.5)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _worker_of(supervisor: Child) -> psutil.Process:
@@ -143,14 +159,19 @@ def _watch(
 
 def _growth(
     name: str, times_s: list[float], held: list[int], *, after_s: float
-) -> dict[str, float]:
-    """Return the slope of a line through the samples after the warm-up, MiB an hour."""
+) -> dict[str, float | list[float]]:
+    """Return the slope of a line through the samples after the warm-up, MiB an hour.
+
+    Beside it what was held in the middle of each tenth of the time, warm-up included.
+    """
     counted = [row for row, at in enumerate(times_s) if at >= after_s]
     hours = np.array(times_s)[counted] / 3600
     mib = np.array(held)[counted] / MIB
     (slope, _), covariance = np.polyfit(hours, mib, 1, cov=True)
+    tenths = [round(float(np.median(part)) / MIB, 1) for part in np.array_split(held, PARTS)]
     return {
         f"{name}_rss_mib": round(float(mib[-1]), 1),
+        f"{name}_mib_by_tenth": tenths,
         f"{name}_mib_per_h": round(float(slope), 2),
         f"{name}_mib_per_h_error": round(float(np.sqrt(covariance[0, 0])), 2),
     }

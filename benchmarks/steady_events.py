@@ -18,7 +18,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.workload import START_TS_MS, encoded_events
+from benchmarks.workload import EVENT_EVERY_MS, START_TS_MS, encoded_events
 from freshet.core.events.partition import murmur2_many, partition_of_hash
 from freshet.core.events.producer import EventProducer
 from freshet.core.events.topics import Topics
@@ -48,6 +48,7 @@ class SentTimes:
 @click.option("--items", default=10_000, help="Of the catalogue.")
 @click.option("--seed", default=99)
 @click.option("--start-ts-ms", default=START_TS_MS, help="Event time of the first event.")
+@click.option("--every-ms", default=float(EVENT_EVERY_MS), help="Event time between two events.")
 @click.option("--linger-ms", default=5.0, help="As Kafka's own producer.")
 @click.option("--tick-ms", default=2.0, help="Between two looks at the schedule.")
 @click.option("--skip-partition", default=-1, help="Events of this partition are not sent.")
@@ -61,6 +62,7 @@ def main(
     items: int,
     seed: int,
     start_ts_ms: int,
+    every_ms: float,
     linger_ms: float,
     tick_ms: float,
     skip_partition: int,
@@ -68,7 +70,9 @@ def main(
 ) -> None:
     """Produce to the topic of events of a namespace."""
     n = rate * seconds
-    keys, values = encoded_events(n, users=USERS, items=items, seed=seed, start_ts_ms=start_ts_ms)
+    keys, values = encoded_events(
+        n, users=USERS, items=items, seed=seed, start_ts_ms=start_ts_ms, every_ms=every_ms
+    )
     where = partition_of_hash(murmur2_many(keys), partitions).tolist()
     producer = EventProducer(bootstrap, linger_ms=linger_ms)
     topic = Topics(namespace).events

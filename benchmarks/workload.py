@@ -24,6 +24,7 @@ def encoded_events(
     seed: int,
     shares: dict[str, float] | None = None,
     start_ts_ms: int = START_TS_MS,
+    every_ms: float = EVENT_EVERY_MS,
     user_ids: Sequence[str] | None = None,
 ) -> tuple[list[bytes], list[bytes]]:
     """Return keys and values of `n` events, in the order of their times.
@@ -35,6 +36,7 @@ def encoded_events(
         seed: of the generator; also the first part of every event id, the row is the second.
         shares: part of each type; `TYPE_SHARES` when None.
         start_ts_ms: time of the first event.
+        every_ms: from one event to the next.
         user_ids: the users; `user-0`, `user-1` and so on when None.
     """
     rng = np.random.default_rng(seed)
@@ -52,7 +54,7 @@ def encoded_events(
             type=EVENT_TYPES[k],
             user_id=user_id,
             item_id=f"item-{i}",
-            ts_ms=start_ts_ms + row * EVENT_EVERY_MS,
+            ts_ms=start_ts_ms + int(row * every_ms),
             session_id=f"session-{u}",
         )
         keys.append(user_id.encode())
