@@ -21,6 +21,7 @@ SOURCES: Final = (
     "covisitation",
     "transitions",
     "neighbours",
+    "past",
     "similar",
     "category",
     "trending",
@@ -29,7 +30,7 @@ SOURCES: Final = (
 )
 """The candidate sources, in the order of every array that has a column for each."""
 
-SOURCE_WEIGHTS: Final = np.array([0.6, 1.0, 0.8, 0.6, 0.2, 0.3, 0.2, 0.1, 0.6])
+SOURCE_WEIGHTS: Final = np.array([0.6, 1.0, 0.8, 0.6, 0.2, 0.2, 0.3, 0.2, 0.1, 0.6])
 """How much a rank within each source counts where nothing better orders the candidates.
 
 Set by judgement: what finds the next item alone on most logs counts for most.
@@ -39,8 +40,10 @@ FEATURE_LIMIT: Final = 10.0
 RANK_SOFTENING: Final = 20.0
 """k of reciprocal rank fusion (Cormack, Clarke, Buettcher 2009), smaller as the lists are short."""
 
-_SCHEMA_VERSION: Final = 3
-_MAGNITUDE_SOURCES: Final = ("covisitation", "transitions", "neighbours")  # they count evidence
+_SCHEMA_VERSION: Final = 4
+_MAGNITUDE_SOURCES: Final = ("covisitation", "transitions", "neighbours", "past")
+"""Those whose scores count evidence."""
+
 _RAW: Final = (
     "fused_rank",
     *(f"trend_{half_life_s}s" for half_life_s in TREND_HALF_LIVES_S),
@@ -57,6 +60,7 @@ _RAW: Final = (
     "category_overlap",
     "category_affinity",
     "popularity_gap",
+    "past_times",
 )
 FEATURES: Final[tuple[str, ...]] = (
     *(f"{source}_score_z" for source in SOURCES),
@@ -64,6 +68,7 @@ FEATURES: Final[tuple[str, ...]] = (
     *_RAW,
     *(f"{name}_z" for name in _RAW),
     "history_length",
+    "past_length",
     "idle",
 )
 FEATURE_SCHEMA: Final = hashlib.sha256(
@@ -94,8 +99,10 @@ class Candidates:
         last_item_similarity: (n,), cosine of the item acted on last, 0 without one.
         category_overlap: (n,), share in [0, 1] of the item's categories that the history holds.
         category_affinity: (n,), cosine of the item's categories and those of the history.
+        past_times: (n,), how often the user acted on the item before the history.
         history_popularity: mean of log(1 + interactions) of the items in the history, 0 without.
         history_length: items in the user's history.
+        past_length: distinct items before it.
         idle_s: since the user's last event, s.
     """
 
@@ -112,8 +119,10 @@ class Candidates:
     last_item_similarity: Floats
     category_overlap: Floats
     category_affinity: Floats
+    past_times: Floats
     history_popularity: float
     history_length: int
+    past_length: int
     idle_s: float
 
     def __post_init__(self) -> None:
@@ -125,7 +134,7 @@ class Candidates:
         n = len(self.source_scores)
         shapes = {"source_scores": (n, len(SOURCES)), "source_ranks": (n, len(SOURCES))}
         shapes["trend"] = (n, len(TREND_HALF_LIVES_S))
-        for name in self.__slots__[:-3]:
+        for name in self.__slots__[:-4]:
             expected = shapes.get(name, (n,))
             found = getattr(self, name).shape
             if found != expected:
@@ -152,8 +161,9 @@ def compute_features(candidates: Candidates) -> Floats:
     features[:, n_sources : 2 * n_sources] = closeness
     raw_start, z_start = 2 * n_sources, 2 * n_sources + raw.shape[1]
     features[:, raw_start:z_start] = raw
-    features[:, z_start:-2] = _z_of_found(raw, np.ones(raw.shape, np.bool_))
-    features[:, -2] = np.log1p(c.history_length)
+    features[:, z_start:-3] = _z_of_found(raw, np.ones(raw.shape, np.bool_))
+    features[:, -3] = np.log1p(c.history_length)
+    features[:, -2] = np.log1p(c.past_length)
     features[:, -1] = np.log1p(max(c.idle_s, 0.0) / 60)
     return np.clip(np.nan_to_num(features), -FEATURE_LIMIT, FEATURE_LIMIT)
 
@@ -192,6 +202,7 @@ def _raw_columns(c: Candidates, fused: NDArray[np.float64]) -> NDArray[np.float6
             c.category_overlap,
             c.category_affinity,
             np.log1p(c.interactions) - c.history_popularity,
+            np.log1p(c.past_times),
         ]
     )
 

@@ -18,6 +18,7 @@ QUOTAS: Final = {
     "covisitation": 0.3,
     "transitions": 0.2,
     "neighbours": 0.2,
+    "past": 0.3,
     "similar": 0.1,
     "category": 0.2,
     "trending": 0.1,

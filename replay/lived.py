@@ -24,6 +24,7 @@ from freshet.core.events.schema import Event
 from freshet.core.events.topics import Topics
 from freshet.core.settings import Settings
 from freshet.core.state.keys import Keys
+from freshet.core.state.past import page_fields
 from freshet.core.state.records import unpack_items, unpack_users
 from online_models.artifacts.bundle import Bundle
 from online_models.artifacts.registry import Registry
@@ -41,7 +42,7 @@ from serving.sources.found import Found
 from serving.sources.gather import gather
 from serving.user_notices import UserNotices
 from serving.user_sessions import UserSessions
-from serving.user_state import UserState
+from serving.user_state import UserState, user_state
 from streams.catalog_shell import CatalogShell
 from streams.fold_shell import FoldContext, FoldShell
 from streams.item_shell import ItemShell
@@ -124,7 +125,7 @@ class LivedLog:
         items = ItemState(self._table, self._clock)
         items.following = True
         self._live = LiveBundle(Registry(_NO_FOLDER), self._table)
-        users = _Users(self._store, self._keys.users(_ONE))
+        users = _Users(self._store, self._keys)
         self._sessions = UserSessions(self._table)
         self._state = State(settings, users, items, self._live, UserNotices(), self._sessions)
         clicks = msgspec.structs.replace(settings, value_dwell=0.0, value_conversion=0.0)
@@ -295,13 +296,15 @@ class LivedLog:
 class _Users:
     """User records of the store, as serving reads them."""
 
-    def __init__(self, store: MemoryStore, key: str) -> None:
+    def __init__(self, store: MemoryStore, keys: Keys) -> None:
         self._store = store
-        self._key = key
+        self._wanted = keys.users(_ONE), keys.past(_ONE)
 
     async def get(self, user_id: str) -> UserState:
-        blob = self._store.hashes.get(self._key, {}).get(user_id)
-        return UserState(unpack_users([blob])[0])
+        users, past = self._wanted
+        fields = [(users, [user_id]), (past, page_fields(user_id))]
+        (record,), pages = await self._store.fields(fields)
+        return user_state([record, *pages])
 
     def remembered(self, _user_id: str) -> UserState | None:
         return None

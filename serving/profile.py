@@ -13,6 +13,7 @@ from freshet.core.state.records import EMBEDDING_DIM, HISTORY_LENGTH, history_ne
 from online_models.maths.session import SESSION_EVENTS, direction, session_embedding
 from serving.item_table import ItemTable, Rows
 from serving.live_bundle import BoundBundle
+from serving.past import Past
 from serving.user_state import UserState
 
 Floats = NDArray[np.float32]
@@ -32,6 +33,7 @@ class Profile:
         ages_s: (n,) float32, seconds from each to `now_ms`.
         vectors: (n, EMBEDDING_DIM) float32, zero where not known.
         known: (n,) bool, whether a vector is known.
+        past: what the user acted on before the history.
         taste: (n_categories + 1,) share of each category in the history, unit norm or zero; the
             last entry, which code -1 names, is zero.
     """
@@ -44,6 +46,7 @@ class Profile:
     ages_s: Floats
     vectors: Floats
     known: NDArray[np.bool_]
+    past: Past
     taste: Floats
 
     @property
@@ -83,6 +86,7 @@ def meet(user: UserState, table: ItemTable, bound: BoundBundle | None) -> Profil
         ages_s=np.maximum(now_ms / 1000 - history["ts_s"], 0).astype(np.float32),
         vectors=vectors,
         known=known,
+        past=Past.of(table.rows_of_hashes(user.past), rows),
         taste=_taste(rows, table),
     )
 

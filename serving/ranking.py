@@ -101,8 +101,10 @@ def _features(moment: Moment, union: Union) -> Floats:
             last_item_similarity=similar[:, 2],
             category_overlap=_category_overlap(table, rows, profile),
             category_affinity=_category_affinity(table, rows, profile),
+            past_times=profile.past.times_at(rows).astype(np.float32),
             history_popularity=_history_popularity(table, profile),
             history_length=len(profile.rows),
+            past_length=len(profile.past.rows),
             idle_s=profile.idle_s,
         )
     )

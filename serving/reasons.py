@@ -99,6 +99,7 @@ _WORDS: Final[dict[str, Callable[[_Choice], str]]] = {
     "covisitation": _often_next,
     "transitions": _often_next,
     "neighbours": lambda _: "people like you looked at this too",
+    "past": lambda _: "you came to this before",
     "similar": _close_to,
     "category": _popular_in,
     "trending": lambda _: "trending now",

@@ -1,4 +1,4 @@
-"""The state of one user, in one read of Redis, with a memory for when Redis does not answer.
+"""The state of one user, in one journey to Redis, with a memory for when Redis does not answer.
 
 Law: a request never waits for Redis longer than the read timeout, and after a failure the next
 requests do not wait at all until `RETRY_AFTER_S` has passed: a dead Redis must not make a queue.
@@ -9,21 +9,25 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from freshet.core.errors import ServiceError
 from freshet.core.events.codec import event_hash
 from freshet.core.events.partition import partition_of
-from freshet.core.state.client import CLIENT_ERRORS, AsyncClient
+from freshet.core.state.client import CLIENT_ERRORS, AsyncClient, together
 from freshet.core.state.keys import Keys
+from freshet.core.state.past import page_fields, past_newest_first
 from freshet.core.state.records import applied_events, interactions, segment_of, unpack_users
 
 REMEMBERED_USERS: Final = 10_000
 RETRY_AFTER_S: Final = 0.25
+
+Blobs = Sequence[bytes | None]
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +38,11 @@ class UserState:
 
     Attributes:
         record: one record of `USER_DTYPE`; all zero for a user never seen.
+        past: (n,) uint32, items of the interactions before the history, newest first.
     """
 
     record: np.void
+    past: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
 
     @property
     def known(self) -> bool:
@@ -55,7 +61,13 @@ class UserState:
 
 def cold_user() -> UserState:
     """Return the state of a user never seen."""
-    return UserState(unpack_users([None])[0])
+    return user_state([None])
+
+
+def user_state(blobs: Blobs) -> UserState:
+    """Return the state of a user from what Redis holds: the record, then the pages of the past."""
+    record = unpack_users(blobs[:1])[0]
+    return UserState(record, past_newest_first(record, blobs[1:]))
 
 
 class UserStates(Protocol):
@@ -87,7 +99,7 @@ class RedisUserStates:
         self._redis = redis
         self._keys = keys
         self._partitions = partitions
-        self._memory: OrderedDict[str, bytes | None] = OrderedDict()
+        self._memory: OrderedDict[str, Blobs] = OrderedDict()
         self._forgotten = 0  # how often someone was forgotten
         self._retry_at = 0.0
 
@@ -97,22 +109,27 @@ class RedisUserStates:
         if now < self._retry_at:
             raise ServiceError("redis", "did not answer a moment ago")
         forgotten = self._forgotten
-        key = self._keys.users(partition_of(user_id, self._partitions))
+        keys, partition = self._keys, partition_of(user_id, self._partitions)
+        commands = [
+            ("HGET", keys.users(partition), user_id),
+            ("HMGET", keys.past(partition), *page_fields(user_id)),
+        ]
         try:
-            blob = cast(bytes | None, await cast(Any, self._redis.hget(key, user_id)))
+            record, pages = await together(self._redis, commands)
         except CLIENT_ERRORS as error:
             self._retry_at = now + RETRY_AFTER_S
             log.warning("user state cannot be read: %s", error)
             raise ServiceError("redis", f"user state cannot be read ({error})") from error
+        blobs = [record, *pages] if any(pages) else [record]
         if forgotten == self._forgotten:  # else the answer may be older than an erasure
-            self._remember(user_id, blob)
-        return _state(blob)
+            self._remember(user_id, blobs)
+        return user_state(blobs)
 
     def remembered(self, user_id: str) -> UserState | None:
         """Return the state as it was last read; see `UserStates`."""
         if user_id not in self._memory:
             return None
-        return _state(self._memory[user_id])
+        return user_state(self._memory[user_id])
 
     def forget(self, user_ids: Iterable[str]) -> None:
         """Forget people who were erased."""
@@ -125,12 +142,8 @@ class RedisUserStates:
         self._forgotten += 1
         self._memory.clear()
 
-    def _remember(self, user_id: str, blob: bytes | None) -> None:
-        self._memory[user_id] = blob
+    def _remember(self, user_id: str, blobs: Blobs) -> None:
+        self._memory[user_id] = blobs
         self._memory.move_to_end(user_id)
         if len(self._memory) > REMEMBERED_USERS:
             self._memory.popitem(last=False)
-
-
-def _state(blob: bytes | None) -> UserState:
-    return UserState(unpack_users([blob])[0])

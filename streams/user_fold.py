@@ -25,6 +25,7 @@ from freshet.core.events.schema import (
     VISIT,
 )
 from freshet.core.settings import Settings
+from freshet.core.state.past import PAGE_DTYPE
 from freshet.core.state.records import GAPS_S, SEGMENT_EDGES, USER_DTYPE, Records
 from online_models.maths.session import SESSION_EVENTS
 from streams.deltas import ACTIVITY_DTYPE, COVISIT_ROW_DTYPE
@@ -54,6 +55,17 @@ TOTALS = ("applied", "duplicates", "clamped", "late", "out_of_order", "erased", 
 TOTALS_DTYPE = np.dtype([(name, "<i8") for name in TOTALS])
 """How many events of a partition were counted, what was the matter with them, and how many of its
 users changed."""
+
+PAGE_ROW_DTYPE = np.dtype(
+    [
+        ("user", "<i8"),  # row of the user's record
+        ("source", "<i8"),
+        ("number", "<i8"),
+        ("items", PAGE_DTYPE),
+    ],
+    align=True,
+)
+"""A page of a user's past; see `freshet/core/state/past.py`."""
 
 RULES_DTYPE = np.dtype(
     [
@@ -87,6 +99,7 @@ class UserFold:
         accepted: (a,) index of each event that counts: not applied before, and not erased.
         activity: (a,) of `ACTIVITY_DTYPE`, one row per accepted event.
         covisits: (c,) of `COVISIT_ROW_DTYPE`, in the order of the events.
+        pages: (p,) of `PAGE_ROW_DTYPE`, in the order of the events.
         totals: (partitions,) of `TOTALS_DTYPE`.
         watermarks_ms: (partitions,) newest time of an accepted event of each.
     """
@@ -95,6 +108,7 @@ class UserFold:
     accepted: NDArray[np.int64]
     activity: NDArray[Any]
     covisits: NDArray[Any]
+    pages: NDArray[Any]
     totals: NDArray[Any]
     watermarks_ms: NDArray[np.int64]
 
@@ -141,16 +155,18 @@ def fold_users(
     accepted = np.empty(len(events), np.int64)
     activity = np.empty(len(events), ACTIVITY_DTYPE)
     covisits = np.empty(most_covisits, COVISIT_ROW_DTYPE)
+    pages = np.empty(len(events), PAGE_ROW_DTYPE)
     totals = np.zeros(len(watermarks_ms), TOTALS_DTYPE)
     watermarks_ms = watermarks_ms.copy()
-    n_changed, n_accepted, n_covisits = _fold(
-        users, events, fold_rules, watermarks_ms, changed, accepted, activity, covisits, totals
-    )
+    n_changed, n_accepted, n_covisits, n_pages = _fold(
+        users, events, fold_rules, watermarks_ms, changed, accepted, activity, covisits, pages,
+        totals,
+    )  # fmt: skip
     changed = changed[:n_changed]
     _embed(users, changed, *vectors, fold_rules, GAPS_S)
     return UserFold(
-        changed, accepted[:n_accepted], activity[:n_accepted], covisits[:n_covisits], totals,
-        watermarks_ms,
+        changed, accepted[:n_accepted], activity[:n_accepted], covisits[:n_covisits],
+        pages[:n_pages], totals, watermarks_ms,
     )  # fmt: skip
 
 
@@ -161,6 +177,18 @@ def _is_known(recent_events: NDArray[np.uint64], event: int) -> bool:
         if recent == event:
             return True
     return False
+
+
+@part
+def _counts(user: Any, rule: Any) -> tuple[int, int]:
+    """Return how many events of a user were applied, and how many of them are interactions."""
+    applied = 0
+    interactions = 0
+    for kind in range(len(user.type_counts)):
+        applied += user.type_counts[kind]
+        if rule.interaction[kind]:
+            interactions += user.type_counts[kind]
+    return applied, interactions
 
 
 @part
@@ -204,6 +232,16 @@ def _follow(
 
 
 @part
+def _keep(user: Any, interactions: int, event: Any, page: Any) -> None:
+    """Write the history, which is about to be written over from its first slot, into a page."""
+    page.user = event.user
+    page.source = event.source
+    page.number = interactions // len(user.history) - 1
+    for slot in range(len(user.history)):
+        page["items"][slot] = user.history[slot].item
+
+
+@part
 def _remember(user: Any, interactions: int, event: Any, ts_ms: int) -> None:
     """Write an interaction into the history.
 
@@ -229,7 +267,7 @@ def _gap_code(gap_s: int) -> int:
 @compiled(
     rows_of(USER_DTYPE), rows_of(EVENT_DTYPE), rows_of(RULES_DTYPE), rows_of("i8"),
     rows_of("i8"), rows_of("i8"), rows_of(ACTIVITY_DTYPE), rows_of(COVISIT_ROW_DTYPE),
-    rows_of(TOTALS_DTYPE),
+    rows_of(PAGE_ROW_DTYPE), rows_of(TOTALS_DTYPE),
 )  # fmt: skip
 def _fold(
     users: Any,
@@ -240,13 +278,19 @@ def _fold(
     accepted: NDArray[np.int64],
     activity: Any,
     covisits: Any,
+    pages: Any,
     totals: Any,
-) -> tuple[int, int, int]:
-    """Fold event by event; return how many users changed, events count, transitions there are."""
+) -> tuple[int, int, int, int]:
+    """Fold event by event.
+
+    Returns:
+        How many users changed, events count, transitions and pages there are.
+    """
     rule = rules[0]
     n_changed = 0
     n_accepted = 0
     n_covisits = 0
+    n_pages = 0
     for at in range(len(events)):
         event = events[at]
         user = users[event.user]
@@ -261,13 +305,7 @@ def _fold(
         if _is_known(user.recent_events, event.event):
             total.duplicates += 1
             continue
-        applied = 0
-        interactions = 0
-        for kind in range(len(user.type_counts)):
-            applied += user.type_counts[kind]
-            if rule.interaction[kind]:
-                interactions += user.type_counts[kind]
-
+        applied, interactions = _counts(user, rule)
         row = activity[n_accepted]
         row.source = event.source
         row.offset = event.offset
@@ -291,12 +329,15 @@ def _fold(
         if rule.visit[event.type]:
             n_covisits = _follow(user, interactions, event, ts_ms, rule, covisits, n_covisits)
         if rule.interaction[event.type]:
+            if interactions and interactions % len(user.history) == 0:
+                _keep(user, interactions, event, pages[n_pages])
+                n_pages += 1
             _remember(user, interactions, event, ts_ms)
             user.dirty = _INTERACTED
         user.recent_events[applied % len(user.recent_events)] = event.event
         user.type_counts[event.type] += 1
         user.last_ts_ms = max(user.last_ts_ms, ts_ms)
-    return n_changed, n_accepted, n_covisits
+    return n_changed, n_accepted, n_covisits, n_pages
 
 
 @compiled(numba.uint32, rows_of("u4"), rows_of("i8"), numba.int64)
@@ -336,10 +377,7 @@ def _embed(
         if user.model_tag == tag and not (interacted and tag):
             continue
         user.model_tag = tag
-        interactions = 0
-        for kind in range(len(user.type_counts)):
-            if rule.interaction[kind]:
-                interactions += user.type_counts[kind]
+        _, interactions = _counts(user, rule)
         total[:] = 0
         age_s = 0
         for back in range(1, min(interactions, rule.session_events) + 1):

@@ -40,6 +40,7 @@ from streams.outbox import Entry, Outbox, entries_of
 from streams.outcomes import OutcomeTeller
 from streams.packed import Packed
 from streams.partition_events import PartitionEvents, read_events
+from streams.past import forgotten, pages_written
 from streams.record_batch import RecordBatch
 from streams.record_table import UNKNOWN, RecordTable
 from streams.store import Changes, Move, Position, Write, all_fields
@@ -150,7 +151,14 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         item_ids = [self._items.names[number] for number in items.tolist()]
         entries = entries_of(item_ids, fold.activity, fold.covisits, told)
         writes += self._writes(reads, moves, fold, entries)
-        records += self._deltas(items, fold)
+        records += delta_records(
+            self.context.topics.item_deltas,
+            self._items,
+            items,
+            fold.activity,
+            fold.covisits,
+            self.context.partitions,
+        )
         records += [record for some in told.values() for record in some]
         return FoldedEvents(
             records,
@@ -178,14 +186,14 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
             PositionError: the partition has gone to another worker. Nothing was deleted.
             ServiceError: Redis failed.
         """
-        key, ttl_ms = self.context.keys.users(partition), 1000 * self.context.settings.user_ttl_s
+        keys, store = self.context.keys, self.context.store
         async with self._folding, self._writing:  # what is in memory is what Redis holds
             state = self._states[partition]
             newest_ts_ms = state.position.get("watermark_ts_ms", 0)
             if newest_ts_ms < self.context.clock() - LIVE_WITHIN_MS:
                 return 0
-            cursor, found = await self.context.store.scan(key, cursor, IDLE_LOOKED_AT)
-            oldest_ts_ms = newest_ts_ms - ttl_ms
+            cursor, found = await store.scan(keys.users(partition), cursor, IDLE_LOOKED_AT)
+            oldest_ts_ms = newest_ts_ms - 1000 * self.context.settings.user_ttl_s
             last_ts_ms = unpack_users(list(found.values()))["last_ts_ms"]
             idle = [
                 name.decode()
@@ -194,7 +202,7 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
             ]
             if idle:
                 move = self._move_of(partition, state.next, state.position)
-                await self.context.store.apply([Write(move, [Changes(key, delete=idle)], {})])
+                await store.apply([Write(move, forgotten(keys, partition, idle), {})])
                 self._cache.forget(idle)
                 USERS_FORGOTTEN.inc(len(idle))
         return cursor
@@ -317,22 +325,12 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         record = self._outcomes.erasure(partition, erasure.erase, self._time_ms(partition))
         records.append(record)
         changes = [
-            Changes(keys.users(partition), delete=[erasure.erase]),
+            *forgotten(keys, partition, [erasure.erase]),
             Changes(keys.erased(partition), [name], Packed.of([str(until_ms).encode()])),
             *self._outbox.changes(partition, batch.end, Entry(records=[record])),
         ]
         told = {"users": [erasure.erase], "erased": [erasure.erase]}
         return Write(self._move_of(partition, expected, state.position), changes, told), True
-
-    def _deltas(self, items: NDArray[np.int64], fold: UserFold) -> list[Record]:
-        return delta_records(
-            self.context.topics.item_deltas,
-            self._items,
-            items,
-            fold.activity,
-            fold.covisits,
-            self.context.partitions,
-        )
 
     def _moves(self, reads: Sequence[PartitionEvents], fold: UserFold) -> list[Move]:
         """Move the positions in memory, and return what takes Redis there."""
@@ -358,6 +356,7 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         entries: Mapping[int, Entry],
     ) -> list[Write]:
         """Return what each partition of a round writes."""
+        keys = self.context.keys
         names = self._cache.names_of(fold.changed)
         packed = pack_users(self._cache.records, fold.changed)
         values = packed.split(fold.totals[CHANGED][[read.partition for read in reads]].tolist())
@@ -365,8 +364,11 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         for read, move, own_values in zip(reads, moves, values, strict=True):
             partition, end = read.partition, start + len(own_values.lengths)
             own_names = names[start:end]
+            pages = fold.pages[fold.pages["source"] == partition]
+            past_of = self._cache.names_of(pages["user"])
             changes = [
-                Changes(self.context.keys.users(partition), own_names, own_values),
+                Changes(keys.users(partition), own_names, own_values),
+                *pages_written(keys.past(partition), past_of, pages),
                 *self._outbox.changes(partition, read.batch.end, entries[partition]),
             ]
             writes.append(Write(move, changes, {"users": own_names}))

@@ -15,6 +15,7 @@ from serving.sources.covisitation import find_covisits
 from serving.sources.found import Found
 from serving.sources.neighbours import find_neighbours
 from serving.sources.new_items import find_new
+from serving.sources.past import find_past
 from serving.sources.popular import find_popular, find_popular_among
 from serving.sources.session import find_session
 from serving.sources.similar import find_similar
@@ -36,6 +37,7 @@ def gather(moment: Moment, query: Query) -> list[Found]:
         "covisitation": lambda: find_covisits(table, profile, half_life_s, quota["covisitation"]),
         "transitions": lambda: find_transitions(table, profile, half_life_s, quota["transitions"]),
         "neighbours": lambda: find_neighbours(moment.sessions, profile, quota["neighbours"]),
+        "past": lambda: find_past(profile, quota["past"]),
         "similar": lambda: find_similar(bound, profile, quota["similar"]),
         "category": lambda: find_in_categories(table, standings, profile, quota["category"]),
         "trending": lambda: find_trending(standings, quota["trending"]),

@@ -38,8 +38,10 @@ def some_candidates(n: int, seed: int, scale: float = 1.0) -> Candidates:
         last_item_similarity=draw(-1, 1),
         category_overlap=draw(0, 1),
         category_affinity=draw(0, 1),
+        past_times=draw(0, 50),
         history_popularity=float(rng.uniform(0, 20)),
         history_length=int(rng.integers(0, 51)),
+        past_length=int(rng.integers(0, 1000)),
         idle_s=float(rng.uniform(0, 1e7)),
     )
 
@@ -115,7 +117,7 @@ def test_a_source_that_did_not_find_an_item_says_nothing_of_it() -> None:
     assert column(features, f"{SOURCES[0]}_closeness")[:2].tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("source", ["covisitation", "transitions", "neighbours"])
+@pytest.mark.parametrize("source", ["covisitation", "transitions", "neighbours", "past"])
 def test_evidence_is_told_by_its_magnitude(source: str) -> None:
     """On a log scale from about one in a hundred; 0 where the source found nothing."""
     candidates = some_candidates(4, 2)

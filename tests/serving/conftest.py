@@ -25,6 +25,7 @@ from freshet.core.state.client import AsyncClient, connect_async
 from freshet.core.state.records import (
     COVISIT_DTYPE,
     GAPS_S,
+    HISTORY_LENGTH,
     RECENT_EVENT_IDS,
     applied_events,
     interactions,
@@ -56,6 +57,7 @@ class MemoryUsers:
 
     def __init__(self) -> None:
         self.records: dict[str, np.void] = {}
+        self.items: dict[str, list[str]] = {}  # of all interactions
         self.down = False
         self.memory: dict[str, UserState] = {}
 
@@ -65,7 +67,9 @@ class MemoryUsers:
             raise ServiceError("redis", "down")
         if user_id not in self.records:
             return cold_user()
-        self.memory[user_id] = UserState(self.records[user_id].copy())
+        items = self.items[user_id]
+        past = items[: (len(items) - 1) // HISTORY_LENGTH * HISTORY_LENGTH]
+        self.memory[user_id] = UserState(self.records[user_id].copy(), item_hashes(past)[::-1])
         return self.memory[user_id]
 
     def remembered(self, user_id: str) -> UserState | None:
@@ -78,6 +82,7 @@ class MemoryUsers:
         """Fold one event, slowly and obviously."""
         if user_id not in self.records:
             self.records[user_id] = unpack_users([None])[0]
+            self.items[user_id] = []
         user = self.records[user_id]
         user["recent_events"][int(applied_events(user)) % RECENT_EVENT_IDS] = event_hash(event_id)
         user["last_ts_ms"] = ts_ms or NOW_MS
@@ -86,6 +91,7 @@ class MemoryUsers:
             ts_s = max(int(user["last_ts_ms"]) // 1000, int(user["history_ts_s"]))
             gap_s = ts_s - int(user["history_ts_s"] or ts_s)
             (item,) = item_hashes([item_id])
+            self.items[user_id].append(item_id)
             user["history"][slot] = (item, TYPE_CODES[kind] << 12 | np.searchsorted(GAPS_S, gap_s))
             user["history_ts_s"] = ts_s
         user["type_counts"][TYPE_CODES[kind]] += 1

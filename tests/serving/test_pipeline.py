@@ -28,6 +28,7 @@ MAY_FAIL = {
     "covisitation": "find_covisits",
     "transitions": "find_transitions",
     "neighbours": "find_neighbours",
+    "past": "find_past",
     "similar": "find_similar",
     "category": "find_in_categories",
     "trending": "find_trending",

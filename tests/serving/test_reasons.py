@@ -34,6 +34,7 @@ async def _reason(state: Any, source: str, item: str, because: str = "", *, expl
         ("covisitation", "often next after river amber 10"),
         ("transitions", "often next after river amber 10"),
         ("neighbours", "people like you looked at this too"),
+        ("past", "you came to this before"),
         ("similar", "close to river amber 10"),
         ("category", "popular in kitchen"),
         ("session", "because you bought river north 20"),

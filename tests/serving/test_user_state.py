@@ -13,6 +13,7 @@ from freshet.core.events.partition import partition_of
 from freshet.core.events.schema import CLICK
 from freshet.core.state.client import connect_async
 from freshet.core.state.keys import Keys
+from freshet.core.state.past import page_field
 from freshet.core.state.records import (
     RECENT_EVENT_IDS,
     applied_events,
@@ -73,6 +74,21 @@ async def test_a_user_is_read_from_its_partition(redis_server: Any) -> None:
 
 
 @pytest.mark.services
+async def test_the_past_is_read_with_the_user(redis_server: Any) -> None:
+    """And remembered with it."""
+    async with _client(redis_server.url) as client:
+        states = RedisUserStates(client, KEYS, 4)
+        await _write(client, "ann", 120)
+        for page in range(2):
+            items = np.arange(50 * page, 50 * page + 50, dtype="<u4")
+            key = KEYS.past(partition_of("ann", 4))
+            await client.hset(key, page_field("ann", page), items.tobytes())
+        for user in (await states.get("ann"), states.remembered("ann")):
+            assert user is not None
+            assert user.past.tolist() == list(range(100))[::-1]
+
+
+@pytest.mark.services
 async def test_a_dead_redis_is_told_quickly_and_asked_again_later(
     redis_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,10 +124,10 @@ async def test_an_answer_that_may_be_older_than_an_erasure_is_not_remembered() -
     blob = pack_users(unpack_users([None])).joined
 
     class Slow:
-        async def hget(self, _key: str, user_id: str) -> bytes:
+        async def execute_command(self, command: str, _key: str, user_id: str, *_: str) -> Any:
             if user_id == "ann":
                 users.forget(["ann"])
-            return blob
+            return blob if command == "HGET" else []
 
     users = RedisUserStates(Slow(), KEYS, 4)  # type: ignore[arg-type]
     for user_id in ("ann", "bob"):

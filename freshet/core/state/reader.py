@@ -18,7 +18,9 @@ from freshet.core.state.client import Client
 from freshet.core.state.keys import Keys
 from freshet.core.state.records import COVISIT_DTYPE, Records, unpack_items, unpack_users
 
-SECTIONS = ("users", "erased", "user_positions", "items", "covisits", "item_positions", "catalog")
+SECTIONS = (
+    "users", "past", "erased", "user_positions", "items", "covisits", "item_positions", "catalog",
+)  # fmt: skip
 
 _USER_TOTALS = (
     "applied", "duplicates", "rejected", "clamped", "late", "out_of_order", "erasures", "erased",
@@ -93,6 +95,7 @@ class StateReader:
         keys = self._keys
         return {
             "users": _digest(self._user_blobs()),
+            "past": _digest(pair for p in numbers for pair in self._fields(keys.past(p))),
             "erased": _digest(pair for p in numbers for pair in self._fields(keys.erased(p))),
             "user_positions": _digest(
                 (f"{p}:{name}".encode(), str(position.get(name, 0)).encode())

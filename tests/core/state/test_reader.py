@@ -72,6 +72,7 @@ def test_records_are_read_back(client: Any) -> None:
         ("user_positions", KEYS.user_position(0), "late", 1),
         ("erased", KEYS.erased(1), "a hash", 5),
         ("items", KEYS.items(0), "mug", b"x"),
+        ("past", KEYS.past(1), "0:ann", bytes(200)),
         ("covisits", KEYS.covisits(0), "77", transitions([0, 1, 9])),
         ("item_positions", KEYS.item_position(0), "source:0", 6),
         ("catalog", KEYS.catalog(1), "cup", b"{ }"),

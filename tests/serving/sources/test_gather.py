@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from freshet.core.events.partition import item_hashes
+from freshet.core.state.records import HISTORY_LENGTH
 from online_models.features import SOURCES
 from online_models.sources import QUOTAS
 from serving.answer import Query
@@ -21,12 +22,16 @@ QUERY = Query(user="ann")
 
 @pytest.fixture
 def walked(state: State, users: Any, covisits: Any) -> State:
-    """Ann has walked where everyone walks, through four categories."""
+    """Ann has walked where everyone walks, and then through four categories, and stayed."""
     table = state.items.table
+    for number in range(80):
+        users.act("ann", f"item-{number}")
     everyone = covisits(*[f"item-{number}" for number in range(80)])
     for item_id in ("item-1", "item-2", "item-3", "item-4"):
         table.put_covisits(item_hashes([item_id]).tolist(), [everyone])
         users.act("ann", item_id)
+    for _ in range(HISTORY_LENGTH - 4):
+        users.act("ann", "item-4")
     for number in range(80):  # some walk with her, each to another item
         users.act(f"user-{number}", "item-1")
         users.act(f"user-{number}", f"item-{number}")
