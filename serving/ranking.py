@@ -74,7 +74,10 @@ def rerank(moment: Moment, ranked: Ranked, k: int) -> NDArray[np.int64]:
         return best[:k]
     vectors = moment.bound.vectors[ranked.union.rows[best]]
     diversity = moment.settings.diversity
-    diverse = partial(mmr, ranked.scores[best], vectors, k, diversity)
+    # Scores fall by orders of magnitude along a list. As they are, all but the first few would be
+    # alike to MMR, and ordered by their vectors alone.
+    relevance = np.log(np.maximum(ranked.scores[best], np.finfo(np.float32).tiny))
+    diverse = partial(mmr, relevance, vectors, k, diversity)
     order = moment.stages.run("rerank", diverse, otherwise=lambda: np.arange(min(k, len(best))))
     return np.asarray(best[order])
 
