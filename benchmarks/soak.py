@@ -1,9 +1,10 @@
 """Memory over time: worker and server under a steady load, and the slope of what they hold.
 
 What is bounded is full before the warm-up is over, so that what grows afterwards is not the
-state: every user has a full history before the clock starts, and answers wait a minute for their
-outcome, not half an hour. Events are stamped with the time at which they are sent. The slope is a
-line through the samples after the warm-up, with its standard error: below twice that, it is noise.
+state: every user has a full history before the clock starts, every item as many transitions as are
+kept, and answers wait a minute for their outcome, not half an hour. Events are stamped with the
+time at which they are sent. The slope is a line through the samples after the warm-up, with its
+standard error: below twice that, it is noise.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ MIB = 1 << 20
 @click.option("--minutes", default=30.0, help="How long to watch, warm-up included.")
 @click.option("--rate", default=500, help="Events per second.")
 @click.option("--requests-per-s", default=20, help="Recommendations asked for beside them.")
-@click.option("--items", default=10_000, help="Items of the catalogue.")
+@click.option("--items", default=1_000, help="Items of the catalogue.")
 @click.option("--users", default=USERS, help="How many of the users have a history before.")
 @click.option("--warm-up", default=0.3, help="Part of the time that is not counted.")
 def main(
