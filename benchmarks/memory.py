@@ -41,7 +41,8 @@ from streams.item_fold import fold_covisits, fold_items
 from streams.item_vectors import VectorTable, vector_table
 from streams.packed import Packed
 from streams.store import NO_POSITION, Changes, Move, RedisStore, Write, connect
-from streams.user_fold import EVENT_DTYPE, fold_users, rules
+from streams.user_fold import fold_users
+from streams.user_fold_rows import EVENT_DTYPE, rules
 from streams.user_packing import pack_users
 
 PARTITIONS = 8

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import EventError
-from freshet.core.events.codec import Reject, decode_events
+from freshet.core.events.codec import Reject, decode_events, event_hashes
 from freshet.core.events.control import ERASURE_PREFIX, heartbeat_ts_ms
-from freshet.core.events.schema import Event
+from freshet.core.events.schema import TYPE_CODES, Event
+from streams.item_names import ItemNames
 from streams.record_batch import RecordBatch
+from streams.user_fold_rows import EVENT_DTYPE
 
 WRONG_PARTITION = "wrong_partition"
 
@@ -84,6 +87,31 @@ def read_events(batch: RecordBatch) -> PartitionEvents:
     if rejects:
         beats, rejects = _heartbeats(batch, rejects)
     return PartitionEvents(batch, events, at, rejects, beats)
+
+
+def event_rows(
+    reads: Sequence[PartitionEvents], users: NDArray[np.int64], items: ItemNames
+) -> NDArray[Any]:
+    """Return the events of a round as the user fold takes them, (e,) of `EVENT_DTYPE`.
+
+    Args:
+        reads: the partitions of the round.
+        users: (e,) row of each event's user.
+        items: numbers the names of items.
+    """
+    found = [event for read in reads for event in read.events]
+    rows = np.empty(len(found), EVENT_DTYPE)
+    rows["user"] = users
+    rows["source"] = np.repeat([read.partition for read in reads], [len(read) for read in reads])
+    rows["offset"] = [offset for read in reads for offset in read.offsets]
+    rows["log_ts_ms"] = [ts_ms for read in reads for ts_ms in read.log_ts_ms]
+    rows["ts_ms"] = [event.ts_ms for event in found]
+    rows["type"] = [TYPE_CODES[event.type] for event in found]
+    rows["event"] = event_hashes(found)
+    names = items.numbers([event.item_id for event in found])
+    rows["name"] = names
+    rows["item"] = items.hashes(names)
+    return rows
 
 
 def _heartbeats(batch: RecordBatch, rejects: list[Reject]) -> tuple[list[int], list[Reject]]:

@@ -6,17 +6,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import EventError
-from freshet.core.events.codec import event_hashes
 from freshet.core.events.control import ERASURE_PREFIX
 from freshet.core.events.partition import murmur2_many, partition_of_hash
 from freshet.core.events.producer import Record
-from freshet.core.events.schema import TYPE_CODES
 from freshet.core.metrics import (
     APPLY_DURATION,
     ERASURES,
@@ -39,12 +36,13 @@ from streams.item_vectors import LiveVectors
 from streams.outbox import Entry, Outbox, entries_of
 from streams.outcomes import OutcomeTeller
 from streams.packed import Packed
-from streams.partition_events import PartitionEvents, read_events
+from streams.partition_events import PartitionEvents, event_rows, read_events
 from streams.past import forgotten, pages_written
 from streams.record_batch import RecordBatch
 from streams.record_table import UNKNOWN, RecordTable
 from streams.store import Changes, Move, Position, Write, all_fields
-from streams.user_fold import CHANGED, EVENT_DTYPE, TOTALS, UserFold, fold_users, rules
+from streams.user_fold import UserFold, fold_users
+from streams.user_fold_rows import CHANGED, TOTALS, rules
 from streams.user_packing import pack_users
 
 log = logging.getLogger(__name__)
@@ -135,7 +133,7 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         if not reads:
             return FoldedEvents(records, writes, ends, {}, erased, [])
         rows = await self._rows(reads)
-        events = self._events(reads, rows)
+        events = event_rows(reads, rows, self._items)
         vectors = self._vectors.current
         fold = fold_users(self._cache.records, events, self._marks(), vectors, self._rules)
         moves = self._moves(reads, fold)
@@ -266,24 +264,6 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
             self._erased.mark(partition, some, users[start : start + len(some)])
             start += len(some)
         self._cache.add(names, users)
-
-    def _events(self, reads: Sequence[PartitionEvents], rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the events of a round as the fold takes them, (e,) of `EVENT_DTYPE`."""
-        found = [event for read in reads for event in read.events]
-        events = np.empty(len(found), EVENT_DTYPE)
-        events["user"] = rows
-        events["source"] = np.repeat(
-            [read.partition for read in reads], [len(read) for read in reads]
-        )
-        events["offset"] = [offset for read in reads for offset in read.offsets]
-        events["log_ts_ms"] = [ts_ms for read in reads for ts_ms in read.log_ts_ms]
-        events["ts_ms"] = [event.ts_ms for event in found]
-        events["type"] = [TYPE_CODES[event.type] for event in found]
-        events["event"] = event_hashes(found)
-        names = self._items.numbers([event.item_id for event in found])
-        events["name"] = names
-        events["item"] = self._items.hashes(names)
-        return events
 
     def _marks(self) -> NDArray[np.int64]:
         """Return the watermark of each partition, (partitions,) ms."""

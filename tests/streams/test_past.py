@@ -15,7 +15,8 @@ from freshet.core.settings import Settings
 from freshet.core.state.past import PAST_PAGES, page_fields, past_newest_first
 from freshet.core.state.records import HISTORY_LENGTH, unpack_users
 from streams.item_vectors import NO_VECTORS
-from streams.user_fold import EVENT_DTYPE, fold_users, rules
+from streams.user_fold import fold_users
+from streams.user_fold_rows import EVENT_DTYPE, rules
 
 from .conftest import NOW_MS
 from .user_log import PARTITION, USERS, Folded, erasure, event

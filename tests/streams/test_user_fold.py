@@ -20,7 +20,8 @@ from freshet.core.state.records import (
 )
 from online_models.maths.session import SESSION_EVENTS, direction, quantized, session_sum
 from streams.item_vectors import NO_VECTORS, VectorTable, vector_table
-from streams.user_fold import EVENT_DTYPE, VISIT_LOOKBACK, fold_users, row_of, rules
+from streams.user_fold import fold_users, row_of
+from streams.user_fold_rows import EVENT_DTYPE, VISIT_LOOKBACK, rules
 
 RULES = rules(Settings(covisit_distance=2, session_half_life_s=600))
 Row = tuple[int, int, int, int]  # user, type, item, event id
