@@ -97,6 +97,7 @@ def audit_table(result: ChaosResult) -> Table:
             style="red" if audit.wrong else None,
         )
     for name, counted, wrong in (
+        ("histories and pasts", "", verdict.sequences_wrong),
         ("positions", f"{verdict.copies:,} copies", verdict.positions_wrong),
         ("dead letters", f"{verdict.dead_letters:,}", verdict.dead_letters_wrong),
         ("records not applied", str(verdict.lag), verdict.lag),

@@ -114,6 +114,7 @@ class ChaosResult:
             "strikes": self.strikes,
             "users_wrong": verdict.users.wrong,
             "items_wrong": verdict.items.wrong,
+            "sequences_wrong": verdict.sequences_wrong,
             "lost": max(verdict.users.lost, verdict.items.lost),
             "doubled": max(verdict.users.doubled, verdict.items.doubled),
             "positions_wrong": verdict.positions_wrong,

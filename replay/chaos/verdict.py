@@ -7,9 +7,10 @@ are counted by the record that they name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -19,11 +20,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from freshet.core.errors import ServiceError
 from freshet.core.events.dead_letter_log import DeadLetterLog
+from freshet.core.events.schema import INTERACTION, TYPE_CODES
 from freshet.core.events.topics import Topics
 from freshet.core.progress import FOLDS, FoldProgress, Offsets, ProgressReader
 from freshet.core.settings import Settings
 from freshet.core.state.reader import StateReader
 from replay.audit import Audit
+from replay.chaos.sequences import wrong_sequences
 from replay.chaos.traffic import POISON_HEADER, Traffic
 
 READ_S = 30.0
@@ -45,6 +48,7 @@ class LogTruth:
         events: (partitions,) different events.
         copies: (partitions,) records of events that had come before.
         poison: the reason for which each record that is no event must be refused.
+        acted: items of the interactions of each person, oldest first.
     """
 
     starts: Offsets
@@ -52,6 +56,7 @@ class LogTruth:
     events: Offsets
     copies: Offsets
     poison: Reasons
+    acted: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def poisoned(self) -> Offsets:
@@ -67,6 +72,7 @@ class Verdict:
     Attributes:
         users: counts of each person and type.
         items: counts of each item and type.
+        sequences_wrong: people whose history or past tells another order than the log.
         lag: records that are in a log and not in the state.
         positions_wrong: totals of the positions that disagree with the log, by partition.
         dead_letters: records that the dead letters name.
@@ -76,6 +82,7 @@ class Verdict:
 
     users: Audit
     items: Audit
+    sequences_wrong: int
     lag: int
     positions_wrong: int
     dead_letters: int
@@ -85,7 +92,7 @@ class Verdict:
     @property
     def is_exact(self) -> bool:
         """Whether everything was counted exactly once."""
-        wrong = self.users.wrong + self.items.wrong + self.positions_wrong
+        wrong = self.users.wrong + self.items.wrong + self.sequences_wrong + self.positions_wrong
         return not wrong + self.lag + self.dead_letters_wrong
 
 
@@ -122,9 +129,11 @@ def examine(settings: Settings, partitions: int, traffic: Traffic) -> Verdict:
     with redis.Redis.from_url(settings.redis_url) as client:
         state = StateReader(client, settings.namespace, partitions)
         users, items = traffic.users.audit(*state.users()), traffic.items.audit(*state.items())
+        sequences_wrong = wrong_sequences(state, truth.acted)
     return Verdict(
         users,
         items,
+        sequences_wrong,
         lag=sum(int(each.lag.sum()) for each in progress.values()),
         positions_wrong=wrong_totals(progress["users"], truth),
         dead_letters=len(letters),
@@ -142,6 +151,7 @@ def read_log(settings: Settings, partitions: int) -> LogTruth:
     topic = Topics(settings.namespace).events
     seen: set[str] = set()
     poison: dict[Origin, str] = {}
+    acted: defaultdict[str, list[str]] = defaultdict(list)
     events, copies = np.zeros(partitions, np.int64), np.zeros(partitions, np.int64)
     with closing(_consumer(settings)) as consumer:
         starts, ends = _bounds(consumer, topic, partitions)
@@ -158,10 +168,15 @@ def read_log(settings: Settings, partitions: int) -> LogTruth:
             if reason is not None:
                 poison[where, message.offset()] = reason.decode()
                 continue
-            event_id = msgspec.json.decode(message.value())["event_id"]
-            (copies if event_id in seen else events)[where] += 1
-            seen.add(event_id)
-    return LogTruth(starts, ends, events, copies, poison)
+            event = msgspec.json.decode(message.value())
+            if event["event_id"] in seen:
+                copies[where] += 1
+                continue
+            events[where] += 1
+            seen.add(event["event_id"])
+            if INTERACTION[TYPE_CODES[event["type"]]]:
+                acted[event["user_id"]].append(event["item_id"])
+    return LogTruth(starts, ends, events, copies, poison, acted)
 
 
 def read_letters(settings: Settings, partitions: int) -> Reasons:

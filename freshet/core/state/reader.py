@@ -65,6 +65,11 @@ class StateReader:
         pairs = list(self._user_blobs())
         return [user_id.decode() for user_id, _ in pairs], unpack_users([blob for _, blob in pairs])
 
+    def pages(self) -> dict[str, bytes]:
+        """Return the pages of the past of all users by their fields."""
+        keys = [self._keys.past(partition) for partition in range(self._partitions)]
+        return {name.decode(): page for key in keys for name, page in self._fields(key)}
+
     def items(self) -> tuple[list[str], Records]:
         """Return the ids and records of all items that were acted on."""
         pairs = [

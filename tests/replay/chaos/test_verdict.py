@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 import pytest
 
 from freshet.core.events.cluster import discover_partitions
+from freshet.core.events.codec import encode
 from freshet.core.events.dead_letter import DeadLetter, Origin
 from freshet.core.events.producer import EventProducer
+from freshet.core.events.schema import Event
 from freshet.core.events.topics import Topics
 from freshet.core.progress import FoldProgress
 from freshet.core.settings import Settings
@@ -71,13 +74,16 @@ def test_the_log_tells_events_copies_and_poison_apart(
     empty = read_log(settings, partitions)
     assert (empty.ends.sum(), empty.events.sum(), dict(empty.poison)) == (0, 0, {})
     for number, event_id in enumerate(["a", "b", "a", "c"]):
-        producer.send(topic, number % 2, b'{"event_id": "%s"}' % event_id.encode())
+        kind: Any = "impression" if event_id == "c" else "click"
+        event = Event(event_id=event_id, type=kind, user_id="ann", item_id=f"i{number}", ts_ms=1)
+        producer.send(topic, number % 2, encode(event))
     producer.send(topic, 1, None, headers=[(POISON_HEADER, b"empty")])
     producer.flush()
     found = read_log(settings, partitions)
     assert found.ends.tolist() == [2, 3, 0, 0]
     assert (found.events.tolist(), found.copies.tolist()) == ([1, 2, 0, 0], [1, 0, 0, 0])
     assert found.poison == {(1, 2): "empty"}
+    assert sorted(found.acted["ann"]) == ["i0", "i1"]
     assert found.poisoned.tolist() == [0, 1, 0, 0]
 
 
