@@ -119,6 +119,7 @@ class LiveBundle:
 
     Attributes:
         current: the bundle in use, None before the first.
+        looked: whether the registry was looked into, so that None means that there is none.
     """
 
     def __init__(self, registry: Registry, table: ItemTable) -> None:
@@ -126,6 +127,7 @@ class LiveBundle:
         self._table = table
         self._refused: set[str] = set()
         self.current: BoundBundle | None = None
+        self.looked = False
 
     @property
     def version(self) -> str:
@@ -136,6 +138,7 @@ class LiveBundle:
         """Follow the registry and give new items their vectors, for ever."""
         while True:
             await self.refresh()
+            self.looked = True
             await self.embed_new_items()
             await asyncio.sleep(POLL_S)
 

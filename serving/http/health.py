@@ -34,9 +34,11 @@ def routes(services: Services) -> list[Any]:
 
     @get("/readyz")
     async def readyz() -> Health:
-        """Answer 200 once the item state is loaded and follows its changes."""
+        """Answer 200 once the item state follows its changes, and a bundle, if any, is in use."""
         if not state.items.following:
             raise ServiceError("redis", "the item state is not loaded, or not following")
+        if not state.live.looked:
+            raise ServiceError("models", "the registry has not been looked into yet")
         return health()
 
     @get("/metrics")

@@ -214,6 +214,7 @@ def users() -> MemoryUsers:
 def live(registry: Registry, table: ItemTable) -> LiveBundle:
     """The bundle in use."""
     live = LiveBundle(registry, table)
+    live.looked = True
     version = registry.current()
     assert version is not None
     live.current = BoundBundle(registry.load(version))

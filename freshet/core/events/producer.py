@@ -154,7 +154,10 @@ class EventProducer:
             return delivered
 
         for index, record in enumerate(records):
-            self.send_record(record, report(index))
+            try:
+                self.send_record(record, report(index))
+            except ServiceError as error:  # refused at once; the others are not harmed
+                report(index)(error, None)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await done

@@ -45,10 +45,11 @@ async def test_every_record_has_its_answer(producer: EventProducer, topic: str) 
         Record(topic, 999, b"k", b"v"),
         Record(topic, 1, None, b""),
     ]
-    answers = await producer.deliver(records)
-    assert answers[0] is None
-    assert "partition" in str(answers[1]).lower()
-    assert answers[2] is None
+    for _ in range(2):  # the second time the client knows the topic, and refuses at once
+        answers = await producer.deliver(records)
+        assert answers[0] is None
+        assert "partition" in str(answers[1]).lower()
+        assert answers[2] is None
     assert await producer.deliver([]) == []
 
 

@@ -57,6 +57,16 @@ def test_readiness_is_the_item_state(client: Any, item_state: Any) -> None:
     assert client.get("/livez").status_code == 200
 
 
+def test_readiness_waits_for_the_look_at_the_models(client: Any, live: Any) -> None:
+    """A server that was just started would answer without the bundle that it has."""
+    live.looked = False
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert "models" in response.json()["detail"]
+    live.looked = True
+    assert client.get("/readyz").status_code == 200
+
+
 def test_requests_are_counted_by_the_template_of_their_route(client: Any) -> None:
     """Never by a path that a caller can make up."""
     client.get("/v1/items/item-1/similar")
