@@ -119,7 +119,8 @@ class LiveBundle:
 
     Attributes:
         current: the bundle in use, None before the first.
-        looked: whether the registry was looked into, so that None means that there is none.
+        looked: whether a bundle was looked for, whatever came of it: there may be none, or one that
+            is refused.
     """
 
     def __init__(self, registry: Registry, table: ItemTable) -> None:

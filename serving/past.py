@@ -74,7 +74,7 @@ class Past:
             return np.zeros(len(self.rows))
         near = np.convolve(weights, _CLOSENESS)[REACH : REACH + len(weights)]
         place, own = self._places(self.sequence)
-        return np.bincount(place[own], near[own], len(self.rows)).astype(np.float64)
+        return np.asarray(np.bincount(place[own], near[own], len(self.rows)), np.float64)
 
     def _places(self, rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return where (n,) rows stand in `rows`, which are some, and whether they do."""

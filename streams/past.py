@@ -1,4 +1,4 @@
-"""What a round changes of the past of users, beside their records."""
+"""Changes to the past of users: pages that a round wrote, and users who are deleted."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -56,7 +56,7 @@ class LogTruth:
     events: Offsets
     copies: Offsets
     poison: Reasons
-    acted: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    acted: Mapping[str, Sequence[str]]
 
     @property
     def poisoned(self) -> Offsets:

@@ -34,7 +34,7 @@ def routes(services: Services) -> list[Any]:
 
     @get("/readyz")
     async def readyz() -> Health:
-        """Answer 200 once the item state follows its changes, and a bundle, if any, is in use."""
+        """Answer 200 once the item state follows its changes, and a bundle was looked for."""
         if not state.items.following:
             raise ServiceError("redis", "the item state is not loaded, or not following")
         if not state.live.looked:

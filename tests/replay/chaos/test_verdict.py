@@ -31,7 +31,8 @@ from replay.chaos.verdict import (
 def truth() -> LogTruth:
     """Two partitions: 3 events, a copy and a poison in the first, nothing in the second."""
     zeros = np.zeros(2, np.int64)
-    return LogTruth(zeros, np.array([5, 0]), np.array([3, 0]), np.array([1, 0]), {(0, 4): "empty"})
+    ends, events, copies = np.array([[5, 0], [3, 0], [1, 0]])
+    return LogTruth(zeros, ends, events, copies, {(0, 4): "empty"}, {})
 
 
 def progress(**changed: int) -> FoldProgress:
