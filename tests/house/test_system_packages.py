@@ -66,6 +66,18 @@ def test_old_java_and_old_redis_do_not_count(machine: Machine) -> None:
     assert "missing: Java 17, Redis 7." in done.stderr
 
 
+def test_the_redis_of_an_activated_environment_hides_no_newer_one(
+    machine: Machine, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The wheel's is older than the system's, and comes first on the PATH."""
+    machine.has("redis-server", "echo Redis server v=7.0.15 sha=0:0")
+    activated = Machine(tmp_path_factory.mktemp("environment"), machine.script)
+    activated.has("redis-server", "echo Redis server v=6.2.14 sha=0:0")
+    done = machine.run("test", PATH=f"{activated.folder}:{machine.folder}")
+    assert "Java 17" in done.stderr
+    assert "Redis" not in done.stderr
+
+
 def test_elsewhere_it_prints_one_command(machine: Machine) -> None:
     """Someone who is not root gets the line to run, and exit code 1."""
     done = machine.has("apt-get").run("demo")
