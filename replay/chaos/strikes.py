@@ -31,6 +31,7 @@ def _freeze_worker(victims: Victims, strike: Strike, wait: Wait) -> None:
 
 def _extra_worker(victims: Victims, strike: Strike, wait: Wait) -> None:
     extra = victims.start_worker(len(victims.workers))
+    victims.worker_below(extra)
     wait(strike.lasts_s)
     victims.end_worker(extra)
 
@@ -58,6 +59,7 @@ def _rewind_redis(victims: Victims, strike: Strike, wait: Wait) -> None:
     copied = victims.folder / "redis-before"
     victims.copy_redis_log(copied)
     wait(strike.lasts_s)
+    victims.await_commit()  # else Kafka's commit would know no more than the old log
     with victims.dead_redis():
         victims.put_redis_log(copied)
 

@@ -20,13 +20,16 @@ from typing import TypeVar
 import msgspec
 import psutil
 import redis
+from confluent_kafka import KafkaException
 
 from freshet.core.errors import ServiceError
 from freshet.core.settings import Settings, environment_of
+from freshet.core.state.keys import Keys
 from freshet.embedded.broker import EmbeddedBroker
 from freshet.embedded.child import Child
 from freshet.embedded.kafka import KafkaBroker
 from freshet.embedded.redis import RedisServer
+from replay.chaos.controls import KafkaCommits
 from replay.chaos.plan import KAFKA
 
 NAMESPACE = "chaos"
@@ -113,19 +116,17 @@ class Victims:
                 code = child.process.returncode
                 raise ServiceError(child.name, f"ended with code {code}\n{child.log_tail()}")
 
-    def worker_process(self, number: int) -> psutil.Process:
+    def worker_below(self, supervisor: Child) -> psutil.Process:
         """Return the worker below a supervisor, waiting for it while it is between two lives.
 
         Raises:
             ServiceError: there is none for long.
         """
-        return self._wait(
-            lambda: _below(self.workers[number]), WORKER_S, f"worker {number}", "does not start"
-        )
+        return self._wait(lambda: _below(supervisor), WORKER_S, supervisor.name, "does not start")
 
     def kill_workers(self, *numbers: int) -> None:
         """Kill -9 workers at once; their supervisors start them again."""
-        for process in [self.worker_process(number) for number in numbers]:
+        for process in [self.worker_below(self.workers[number]) for number in numbers]:
             with contextlib.suppress(psutil.NoSuchProcess):  # it was about to end by itself
                 process.kill()
 
@@ -144,6 +145,7 @@ class Victims:
         Raises:
             ServiceError: it had to be killed, or its code is not 0.
         """
+        self.worker_below(supervisor)  # before that, the signal itself would end it
         code = supervisor.stop(self.settings.shutdown_s + WORKER_S)
         if code:
             raise ServiceError(
@@ -153,7 +155,7 @@ class Victims:
     @contextlib.contextmanager
     def frozen_worker(self, number: int) -> Iterator[None]:
         """Freeze a worker for as long as the context lasts."""
-        process = self.worker_process(number)
+        process = self.worker_below(self.workers[number])
         with contextlib.suppress(psutil.NoSuchProcess):
             process.suspend()
         try:
@@ -210,6 +212,25 @@ class Victims:
             shutil.rmtree(found) if found.is_dir() else found.unlink()
         for found in copied.iterdir():
             found.rename(self.redis.folder / found.name)
+
+    def await_commit(self) -> None:
+        """Wait until Kafka holds a commit beyond what is applied now.
+
+        Raises:
+            ServiceError: nothing was committed for long.
+        """
+        commits = KafkaCommits(self.settings)
+        keys = [Keys(NAMESPACE).user_position(number) for number in range(PARTITIONS)]
+        with redis.Redis.from_url(self.redis.url) as client:
+            applied = {key: int(client.hget(key, "next") or 0) for key in keys}
+
+        def committed() -> bool | None:
+            with contextlib.suppress(KafkaException):  # the broker may only just be back
+                if any((commits.of(key) or 0) > offset for key, offset in applied.items()):
+                    return True
+            return None
+
+        self._wait(committed, WORKER_S, "worker", "committed nothing")
 
     def flush_redis(self) -> None:
         """Empty Redis."""
