@@ -1,18 +1,21 @@
 """Memory over time: worker and server under a steady load, and the slope of what they hold.
 
-What is bounded is full before the warm-up is over, so that what grows afterwards is not the
-state: every user has a full history before the clock starts, every item as many transitions as are
-kept, and answers wait a minute for their outcome, not half an hour. Events are stamped with the
-time at which they are sent. The slope is a line through the samples after the warm-up, with its
-standard error: below twice that, it is noise.
+What is bounded is full before the clock starts, so that what grows afterwards is not the state:
+every user has a full history, every item as many transitions as are kept, and the server knows as
+many sessions and remembers as many users as it ever does. Answers wait a minute for their outcome,
+not half an hour. Events are stamped with the time at which they are sent. The slope is a line
+through the samples after the warm-up, with its standard error: below twice that, it is noise.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import threading
 import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,7 +25,7 @@ import numpy as np
 import psutil
 
 from benchmarks.installation import installation
-from benchmarks.steady_events import USERS, go, steady_events
+from benchmarks.steady_events import go, steady_events
 from benchmarks.workload import encoded_events, produce_all
 from freshet.core.events.cluster import discover_partitions
 from freshet.core.events.codec import encode
@@ -31,6 +34,8 @@ from freshet.core.progress import ProgressReader
 from freshet.core.settings import Settings
 from freshet.embedded.child import Child
 from online_models.artifacts.tiny import publish_tiny_bundle, tiny_items
+from serving.user_sessions import SESSIONS_KEPT
+from serving.user_state import REMEMBERED_USERS
 
 EVENTS_PER_USER = 60  # more than a history holds
 JOIN_WINDOW_S = 60
@@ -44,7 +49,7 @@ MIB = 1 << 20
 @click.option("--rate", default=500, help="Events per second.")
 @click.option("--requests-per-s", default=20, help="Recommendations asked for beside them.")
 @click.option("--items", default=1_000, help="Items of the catalogue.")
-@click.option("--users", default=USERS, help="How many of the users have a history before.")
+@click.option("--users", default=SESSIONS_KEPT, help="With a history; some 20,000 of them act.")
 @click.option("--warm-up", default=0.3, help="Part of the time that is not counted.")
 def main(
     minutes: float, rate: int, requests_per_s: int, items: int, users: int, warm_up: float
@@ -59,6 +64,7 @@ def main(
         supervisor = place.start_worker()
         _fill(settings, partitions, items, users)
         server = place.start_server()
+        _ask(server.url, range(min(users, REMEMBERED_USERS)))
         options = [
             part
             for name, value in {
@@ -74,18 +80,19 @@ def main(
         producer = stack.enter_context(steady_events(settings.kafka_bootstrap, *options))
         watched = {"worker": _worker_of(supervisor), "server": psutil.Process(server.child.pid)}
         stop = threading.Event()
-        asking = threading.Thread(target=_ask, args=(server.url, requests_per_s, users, stop))
+        turns = _by_schedule(requests_per_s, users, stop)
+        asking = stack.enter_context(ThreadPoolExecutor(1))
+        stack.callback(stop.set)
         go(producer)
-        asking.start()
-        try:
-            times_s, held_bytes = _watch(watched, seconds)
-        finally:
-            stop.set()
-            asking.join()
+        asked = asking.submit(_ask, server.url, turns)
+        times_s, held_bytes = _watch(watched, seconds)
+        stop.set()
+        answered = asked.result()
     figures: dict[str, object] = {
         "minutes": minutes,
         "rate": rate,
         "requests_per_s": requests_per_s,
+        "answered": answered,
     }
     for name, held in held_bytes.items():
         figures |= _growth(name, times_s, held, after_s=warm_up * seconds)
@@ -125,15 +132,23 @@ def _worker_of(supervisor: Child) -> psutil.Process:
     raise click.ClickException(f"the worker does not run\n{supervisor.log_tail()}")
 
 
-def _ask(url: str, requests_per_s: int, users: int, stop: threading.Event) -> None:
-    """Ask for lists by a schedule, of every user in turn."""
+def _by_schedule(requests_per_s: int, users: int, stop: threading.Event) -> Iterator[int]:
+    """Yield every user in turn, each when it is time to."""
     start = time.monotonic()
-    number = 0
+    for number in itertools.count():
+        if stop.wait(max(start + number / requests_per_s - time.monotonic(), 0)):
+            return
+        yield number % users
+
+
+def _ask(url: str, users: Iterable[int]) -> int:
+    """Ask for a list for each user, and return how many were answered."""
+    answered = 0
     with httpx.Client(base_url=url, timeout=10) as client:
-        while not stop.wait(max(start + number / requests_per_s - time.monotonic(), 0)):
-            user = f"user-{number % users}"
-            client.get("/v1/recommendations", params={"user": user, "impressions": "client"})
-            number += 1
+        for user in users:
+            query = {"user": f"user-{user}", "impressions": "client"}
+            answered += client.get("/v1/recommendations", params=query).is_success
+    return answered
 
 
 def _watch(
