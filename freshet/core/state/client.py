@@ -8,6 +8,7 @@ keys of several partitions go through `together`.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -29,6 +30,8 @@ _DEFAULT_PORT: Final = 6379
 # To a node of a cluster, where every partition may have a call under way at the same time, and a
 # follower waits for each.
 _MOST_CONNECTIONS: Final = 1_024
+_UNIX: Final = "unix://"
+_SEND_BUFFER_BYTES: Final = 4 << 20  # the kernel gives what net.core.wmem_max lets it
 
 
 def is_cluster(url: str) -> bool:
@@ -76,6 +79,8 @@ def connect_async(url: str, *, timeout_s: float) -> AsyncClient:
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
     }
+    if url.startswith(_UNIX):
+        options["redis_connect_func"] = _with_room
     if not is_cluster(url):
         return redis.asyncio.Redis.from_url(url, **options)
     single, others = _first_node(url)
@@ -83,6 +88,17 @@ def connect_async(url: str, *, timeout_s: float) -> AsyncClient:
     return _AsyncCluster.from_url(
         single, startup_nodes=nodes, max_connections=_MOST_CONNECTIONS, **options
     )
+
+
+async def _with_room(connection: Any) -> None:
+    """Begin a connection over a Unix socket, with room for all that a round writes.
+
+    A Unix socket takes 208 KiB, where TCP's grows. The rest of a larger round would wait for the
+    loop, which folds the next one meanwhile, and Redis for the rest.
+    """
+    sock = connection._writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+    await connection.on_connect()
 
 
 class _AsyncCluster(redis.asyncio.RedisCluster):

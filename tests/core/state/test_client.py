@@ -1,6 +1,7 @@
 """Tests of freshet.core.state.client."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -49,6 +50,28 @@ async def client(url: str) -> AsyncIterator[Any]:
 def test_a_cluster_is_named_in_the_settings(url: str) -> None:
     """By its own scheme, with one node or several."""
     assert is_cluster(load_settings({"FRESHET_REDIS_URL": url}).redis_url)
+
+
+@pytest.mark.services
+def test_a_unix_socket_takes_more_at_once_than_it_does_by_itself() -> None:
+    """On uvloop, as a worker runs; and the connection is begun as any other."""
+
+    async def send_buffer(url: str) -> int:
+        async with connect_async(f"{url}?db=3", timeout_s=5.0) as client:
+            connection: Any = await client.connection_pool.get_connection()
+            info = connection._writer.get_extra_info("socket")
+            size = int(info.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF))
+            await client.connection_pool.release(connection)
+            await client.set("a", b"x" * (1 << 20))
+            assert await client.strlen("a") == 1 << 20
+            return size
+
+    one, other = socket.socketpair()
+    with RedisServer() as server, one, other:
+        found = uvloop.run(send_buffer(server.url))
+        assert found > one.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        with redis.Redis.from_url(f"{server.url}?db=3") as client:
+            assert client.exists("a")
 
 
 @pytest.mark.parametrize("url", ["cluster://one", "unix+cluster:///a", "redis+cluster:one"])
