@@ -19,6 +19,7 @@ from freshet.commands.findings import (
     judge_lag,
     judge_layout,
     judge_redis,
+    judge_send_buffer,
     judge_topics,
 )
 from freshet.core.errors import BundleError, FreshetError
@@ -115,7 +116,13 @@ def _kafka(settings: Settings, widths: dict[str, int]) -> Iterator[Finding]:
 
 
 def _redis(settings: Settings, partitions: int) -> Iterator[Finding]:
-    from freshet.core.state.client import CLIENT_ERRORS, connect, server_infos
+    from freshet.core.state.client import (
+        CLIENT_ERRORS,
+        connect,
+        granted_buffer_bytes,
+        is_unix,
+        server_infos,
+    )
     from freshet.core.state.keys import Keys
 
     try:
@@ -132,6 +139,8 @@ def _redis(settings: Settings, partitions: int) -> Iterator[Finding]:
     yield Finding("ok", "redis", settings.redis_url)
     for info in infos:
         yield from judge_redis(info)
+    if is_unix(settings.redis_url):
+        yield judge_send_buffer(granted_buffer_bytes())
     if partitions:
         stored = {name.decode(): value.decode() for name, value in meta.items()}
         yield judge_layout(stored, partitions)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from freshet.core.state.client import SEND_BUFFER_BYTES
 from freshet.core.state.records import LAYOUT_VERSION
 
 Level = Literal["ok", "warn", "fail"]
@@ -87,6 +88,17 @@ def judge_redis(info: Mapping[str, Any]) -> list[Finding]:
             Finding(level, "redis memory", f"{used / 1e6:.0f} of {most / 1e6:.0f} MB", advice)
         )
     return findings
+
+
+def judge_send_buffer(granted_bytes: int) -> Finding:
+    """Judge how much a Unix socket takes at once; see `granted_buffer_bytes`."""
+    found = f"takes {granted_bytes >> 10:,} KiB at once"
+    if granted_bytes >= SEND_BUFFER_BYTES:
+        return Finding("ok", "redis socket", found)
+    return Finding(
+        "warn", "redis socket", found,
+        f"`sysctl -w net.core.wmem_max={SEND_BUFFER_BYTES}` lets the folds write a whole round",
+    )  # fmt: skip
 
 
 def judge_layout(meta: Mapping[str, str], partitions: int) -> Finding:

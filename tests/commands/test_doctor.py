@@ -47,6 +47,7 @@ def test_a_running_installation_is_well(
     code, found = _doctor(settings)
     assert code == 0
     assert found["topics"]["found"] == "6 with 4 partitions each"
+    assert "KiB at once" in found["redis socket"]["found"]
     assert [found[f"{fold} fold"]["level"] for fold in ("users", "items", "catalog", "slates")] == [
         "ok"
     ] * 4

@@ -2,7 +2,13 @@
 
 import pytest
 
-from freshet.commands.findings import judge_lag, judge_layout, judge_redis, judge_topics
+from freshet.commands.findings import (
+    judge_lag,
+    judge_layout,
+    judge_redis,
+    judge_send_buffer,
+    judge_topics,
+)
 from freshet.core.state.records import LAYOUT_VERSION
 
 TOPICS = {"a": {}, "b": {}}
@@ -46,6 +52,21 @@ def test_a_redis_with_one_fault(changes: dict, level: str | None, advice: str) -
     faults = [finding for finding in judge_redis(REDIS | changes) if finding.level != "ok"]
     assert [finding.level for finding in faults] == ([level] if level else [])
     assert all(advice in finding.advice for finding in faults)
+
+
+@pytest.mark.parametrize(
+    ("granted", "level", "found"),
+    [
+        (425_984, "warn", "takes 416 KiB at once"),
+        (4 << 20, "ok", "takes 4,096 KiB at once"),
+        (8 << 20, "ok", "takes 8,192 KiB at once"),
+    ],
+)
+def test_the_socket_of_redis(granted: int, level: str, found: str) -> None:
+    """What the kernel holds back costs speed, and one line of sysctl gives it."""
+    finding = judge_send_buffer(granted)
+    assert (finding.level, finding.found) == (level, found)
+    assert ("net.core.wmem_max=4194304" in finding.advice) == (level == "warn")
 
 
 @pytest.mark.parametrize(

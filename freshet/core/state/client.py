@@ -30,8 +30,16 @@ _DEFAULT_PORT: Final = 6379
 # To a node of a cluster, where every partition may have a call under way at the same time, and a
 # follower waits for each.
 _MOST_CONNECTIONS: Final = 1_024
-_UNIX: Final = "unix://"
-_SEND_BUFFER_BYTES: Final = 4 << 20  # the kernel gives what net.core.wmem_max lets it
+SEND_BUFFER_BYTES: Final = 4 << 20  # what a Unix socket is asked to take at once
+
+
+def is_unix(url: str) -> bool:
+    """Return whether a URL names a Unix socket.
+
+    >>> is_unix("unix:///run/redis.sock"), is_unix("redis://one:6379")
+    (True, False)
+    """
+    return url.startswith("unix://")
 
 
 def is_cluster(url: str) -> bool:
@@ -79,8 +87,8 @@ def connect_async(url: str, *, timeout_s: float) -> AsyncClient:
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
     }
-    if url.startswith(_UNIX):
-        options["redis_connect_func"] = _with_room
+    if is_unix(url):
+        options["redis_connect_func"] = _begin_widened
     if not is_cluster(url):
         return redis.asyncio.Redis.from_url(url, **options)
     single, others = _first_node(url)
@@ -90,15 +98,25 @@ def connect_async(url: str, *, timeout_s: float) -> AsyncClient:
     )
 
 
-async def _with_room(connection: Any) -> None:
+def granted_buffer_bytes() -> int:
+    """Return what a Unix socket of this machine takes at once, asked for `SEND_BUFFER_BYTES`."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        _widen(sock)
+        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+
+
+async def _begin_widened(connection: Any) -> None:
     """Begin a connection over a Unix socket, with room for all that a round writes.
 
     A Unix socket takes 208 KiB, where TCP's grows. The rest of a larger round would wait for the
     loop, which folds the next one meanwhile, and Redis for the rest.
     """
-    sock = connection._writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+    _widen(connection._writer.get_extra_info("socket"))
     await connection.on_connect()
+
+
+def _widen(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
 
 class _AsyncCluster(redis.asyncio.RedisCluster):

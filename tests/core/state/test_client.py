@@ -17,6 +17,7 @@ from freshet.core.state.client import (
     by_slot,
     connect,
     connect_async,
+    granted_buffer_bytes,
     is_cluster,
     server_infos,
     together,
@@ -69,6 +70,7 @@ def test_a_unix_socket_takes_more_at_once_than_it_does_by_itself() -> None:
     one, other = socket.socketpair()
     with RedisServer() as server, one, other:
         found = uvloop.run(send_buffer(server.url))
+        assert found == granted_buffer_bytes()
         assert found > one.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
         with redis.Redis.from_url(f"{server.url}?db=3") as client:
             assert client.exists("a")
