@@ -13,14 +13,11 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-from confluent_kafka import Consumer, TopicPartition
 from numpy.typing import NDArray
 
 from freshet.core.events.codec import decode_events
 from freshet.core.events.producer import EventProducer, Record
-from freshet.core.events.topics import Topics
-from freshet.core.settings import Settings
-from freshet.core.state.keys import Keys
+from replay.chaos.kafka_commits import KafkaCommits
 from streams.fold_shell import FoldShell
 from streams.item_shell import ItemShell
 from streams.record_batch import RecordBatch
@@ -38,7 +35,6 @@ PROTECTIONS: Final = {
     DEAD_LETTERS: "pass over what cannot be read, in silence",
     OUTBOX: "forget what a worker that dies had not told the other folds",
 }
-COMMIT_S = 10.0
 
 
 class PlantedError(Exception):
@@ -67,40 +63,6 @@ class Bugs:
             except FileNotFoundError:  # another worker was first
                 continue
             raise PlantedError(f"{token.name}, asked for by the chaos")
-
-
-class KafkaCommits:
-    """What Kafka holds as committed, which a worker of ours never reads.
-
-    Args:
-        settings: names the broker and the consumer group.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        keys, topics = Keys(settings.namespace), Topics(settings.namespace)
-        self._partition_of = {
-            key_of(number): TopicPartition(topic, number)
-            for number in range(settings.partitions)
-            for key_of, topic in (
-                (keys.user_position, topics.events),
-                (keys.item_position, topics.item_deltas),
-                (keys.catalog_position, topics.catalog),
-                (keys.slate_position, topics.slates),
-            )
-        }
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": settings.kafka_bootstrap,
-                "group.id": settings.namespace,  # asked for its commits, never joined
-                "enable.auto.commit": False,
-            }
-        )
-
-    def of(self, position_key: str) -> int | None:
-        """Return the offset committed for the partition of a position, None for none."""
-        where = self._partition_of[position_key]
-        (found,) = self._consumer.committed([where], timeout=COMMIT_S)
-        return found.offset if found.offset >= 0 else None
 
 
 class StruckStore:

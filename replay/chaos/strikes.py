@@ -31,7 +31,7 @@ def _freeze_worker(victims: Victims, strike: Strike, wait: Wait) -> None:
 
 def _extra_worker(victims: Victims, strike: Strike, wait: Wait) -> None:
     extra = victims.start_worker(len(victims.workers))
-    victims.worker_below(extra)
+    victims.worker_below(extra)  # wait for it: it stays for so long from now on
     wait(strike.lasts_s)
     victims.end_worker(extra)
 

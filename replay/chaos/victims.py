@@ -29,7 +29,7 @@ from freshet.embedded.broker import EmbeddedBroker
 from freshet.embedded.child import Child
 from freshet.embedded.kafka import KafkaBroker
 from freshet.embedded.redis import RedisServer
-from replay.chaos.controls import KafkaCommits
+from replay.chaos.kafka_commits import KafkaCommits
 from replay.chaos.plan import KAFKA
 
 NAMESPACE = "chaos"
@@ -143,7 +143,7 @@ class Victims:
         """Ask a worker to stop and wait for it.
 
         Raises:
-            ServiceError: it had to be killed, or its code is not 0.
+            ServiceError: there is no worker for long, it had to be killed, or its code is not 0.
         """
         self.worker_below(supervisor)  # before that, the signal itself would end it
         code = supervisor.stop(self.settings.shutdown_s + WORKER_S)

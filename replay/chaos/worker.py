@@ -19,11 +19,11 @@ from replay.chaos.controls import (
     SOURCE_OFFSETS,
     Bugs,
     ForgetfulItems,
-    KafkaCommits,
     MuteProducer,
     StruckFold,
     StruckStore,
 )
+from replay.chaos.kafka_commits import KafkaCommits
 from replay.chaos.victims import ALONE
 from streams.catalog_shell import CatalogShell
 from streams.fold_shell import FoldContext, FoldShell

@@ -99,17 +99,20 @@ def connect_async(url: str, *, timeout_s: float) -> AsyncClient:
 
 
 def granted_buffer_bytes() -> int:
-    """Return what a Unix socket of this machine takes at once, asked for `SEND_BUFFER_BYTES`."""
+    """Return what a Unix socket of this machine takes at once, asked for `SEND_BUFFER_BYTES`.
+
+    Linux grants `net.core.wmem_max` at most, and doubles what it grants, for its own bookkeeping.
+    """
     with socket.socket(socket.AF_UNIX) as sock:
         _widen(sock)
         return sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
 
 
 async def _begin_widened(connection: Any) -> None:
-    """Begin a connection over a Unix socket, with room for all that a round writes.
+    """Begin a connection over a Unix socket, with room for what a round writes.
 
-    A Unix socket takes 208 KiB, where TCP's grows. The rest of a larger round would wait for the
-    loop, which folds the next one meanwhile, and Redis for the rest.
+    A round of eight partitions is some 2 MB. A Unix socket takes 208 KiB, where TCP's grows; what
+    is left would wait for the loop, which folds the next round meanwhile, and Redis with it.
     """
     _widen(connection._writer.get_extra_info("socket"))
     await connection.on_connect()
