@@ -31,15 +31,11 @@ from online_models.artifacts.registry import Registry
 from online_models.features import FEATURES
 from online_models.training.log import TrainingLog
 from serving.answer import Query, RankQuery
-from serving.filters import keep
 from serving.item_state import ItemState
 from serving.item_table import ItemTable
 from serving.live_bundle import BoundBundle, LiveBundle
-from serving.moment import Moment, State, hydrate
-from serving.pipeline import rank_items
-from serving.ranking import Ranked, rank, rerank
-from serving.sources.found import Found
-from serving.sources.gather import gather
+from serving.moment import State, hydrate
+from serving.pipeline import FunnelResult, funnel, rank_items
 from serving.user_notices import UserNotices
 from serving.user_sessions import UserSessions
 from serving.user_state import UserState, user_state
@@ -61,20 +57,8 @@ _UNNAMED: Final = "-"  # the request id of an answer that nobody gets
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request, stage by stage.
-
-    Attributes:
-        found: what each source found, hidden items among them.
-        ranked: the candidates.
-        order: (k,) indices of candidates: the list after re-ranking.
-    """
-
-    moment: Moment
-    found: list[Found]
-    ranked: Ranked
-    order: NDArray[np.int64]
+Asked = FunnelResult
+"""A request, stage by stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +170,10 @@ class LivedLog:
             self._standings_at = self.now
         query = Query(user=self._events[event].user_id, k=k)
         moment = self._wait(hydrate(self._state, query.user, None))
-        found = gather(moment, query)
         try:
-            union = keep(moment, found, query)
+            return funnel(moment, query)
         except FreshetError:  # nothing is offered yet
             return None
-        ranked = rank(moment, union)
-        return Asked(moment, found, ranked, rerank(moment, ranked, k))
 
     def rank(self, event: int, rows: NDArray[np.int64]) -> Scored:
         """Return how the product ranks now, for the user of an event, items that others chose.

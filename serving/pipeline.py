@@ -7,7 +7,10 @@ stage waits. Randomness is an argument, and the last decision uses it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from freshet.core.errors import RequestError
 from online_models.maths.topk import top_k
@@ -15,9 +18,9 @@ from serving.answer import Query, RankQuery
 from serving.assembly import Served, assemble
 from serving.explore import Slots, explore
 from serving.filters import keep
-from serving.moment import State, hydrate
-from serving.ranking import rank, rerank
-from serving.sources.found import fuse
+from serving.moment import Moment, State, hydrate
+from serving.ranking import Ranked, rank, rerank
+from serving.sources.found import Found, fuse
 from serving.sources.gather import gather
 
 
@@ -31,12 +34,39 @@ async def recommend(
         ServiceError: the catalogue is empty.
     """
     moment = await hydrate(state, query.user, query.after)
+    result = funnel(moment, query)
+    slots = explore(moment, result.ranked, result.order, rng)
+    return assemble(moment, result.ranked, slots, request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelResult:
+    """A request after the last stage that is not random.
+
+    Attributes:
+        moment: what it rests on.
+        found: what each source found, hidden items among them.
+        ranked: the candidates.
+        order: (k,) indices of candidates: the list after re-ranking.
+    """
+
+    moment: Moment
+    found: list[Found]
+    ranked: Ranked
+    order: NDArray[np.int64]
+
+
+def funnel(moment: Moment, query: Query) -> FunnelResult:
+    """Return the list for a request without exploration; the server and the evaluation share it.
+
+    Raises:
+        RequestError: no item passes the request's own filters.
+        ServiceError: the catalogue is empty.
+    """
     found = gather(moment, query)
     union = keep(moment, found, query)
     ranked = rank(moment, union)
-    order = rerank(moment, ranked, query.k)
-    slots = explore(moment, ranked, order, rng)
-    return assemble(moment, ranked, slots, request_id)
+    return FunnelResult(moment, found, ranked, rerank(moment, ranked, query.k))
 
 
 async def rank_items(state: State, query: RankQuery, request_id: str) -> Served:

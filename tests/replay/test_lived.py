@@ -35,6 +35,7 @@ from online_models.training.histories import Histories
 from online_models.training.log import TrainingLog, build_log
 from replay import lived
 from replay.lived import STANDINGS_EVENTS, Asked, LivedLog
+from serving import pipeline
 
 START_MS = 1_760_000_000_000
 N_EVENTS, N_USERS, N_ITEMS = 500, 12, 40
@@ -249,6 +250,22 @@ def test_what_the_user_acted_on_is_hidden(begin: Callable[..., LivedLog], writte
         assert seen
         assert seen.isdisjoint(asked_at(hiding, event).ranked.union.rows.tolist())
         assert seen & set(asked_at(showing, event).ranked.union.rows.tolist())
+
+
+def test_a_stage_of_the_server_is_a_stage_of_the_evaluation(
+    begin: Callable[..., LivedLog], written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the server's funnel does to a list is done to the list that is judged."""
+    life = begin(written)
+    life.live(400)
+    before = asked_at(life, 400)
+    ordered = pipeline.rerank
+
+    def reversed_order(*arguments: Any) -> Any:
+        return ordered(*arguments)[::-1]
+
+    monkeypatch.setattr(pipeline, "rerank", reversed_order)
+    assert asked_at(life, 400).order.tolist() == before.order[::-1].tolist()
 
 
 def test_the_same_life_gives_the_same_answers(
