@@ -205,8 +205,9 @@ def step(
     rows, place = np.unique(
         np.concatenate([batch.items.ravel(), targets, compared]), return_inverse=True
     )
-    # An item's history speaks or is silent in the whole step, as input, target and negative alike.
-    vectors = model.tower(torch.from_numpy(rows), model.tower.dropped(len(rows)))
+    # An item's identity counts or not in the whole step, as input, target and negative alike.
+    items = torch.from_numpy(rows)
+    vectors = model.tower(items, model.tower.kept_identities(items))
     places = torch.from_numpy(place)
     n_inputs, n_targets = batch.items.size, len(targets)
     inputs = vectors[places[:n_inputs]].reshape(*batch.items.shape, -1)

@@ -28,7 +28,8 @@ class ItemTower(nn.Module):
     """Vectors of items: what the content says, plus what the item's own history taught.
 
     In training the second part is left out at random, so that the first learns to stand alone
-    (Volkovs, Yu and Poutanen 2017, "DropoutNet"): an item that was just created has only that.
+    (Volkovs, Yu and Poutanen 2017, "DropoutNet"): an item that was just created has only that. Of
+    an item without content nothing would remain, so its second part is never left out.
     """
 
     def __init__(self, content: NDArray[np.float32]) -> None:
@@ -71,9 +72,14 @@ class ItemTower(nn.Module):
         vectors = content + self.shared + self.identity(rows) * known[:, None]
         return _unit(vectors)
 
-    def dropped(self, n: int) -> Tensor:
-        """Return at random which of n items keep their history, (n,) bool."""
-        return torch.rand(n) >= _ID_DROPOUT
+    def kept_identities(self, rows: Tensor) -> Tensor:
+        """Return at random which items keep their identity in a step, (n,) bool.
+
+        Args:
+            rows: (n,) rows; those without content keep it always.
+        """
+        has_content = self.starts[rows + 1] > self.starts[rows]
+        return ~has_content | (torch.rand(len(rows)) >= _ID_DROPOUT)
 
 
 class ContentTower(nn.Module):
