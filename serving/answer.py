@@ -16,7 +16,8 @@ Law 7 of the design: every answer says what it is. `Quality` and `degraded` are 
 | model        | no bundle is loaded |
 | encoder      | the user's vector comes from the session embedding |
 | session, covisitation, transitions, neighbours | the source failed or had no time |
-| similar, category, trending, new | the source failed or had no time |
+| past, similar, category, trending, new | the source failed or had no time |
+| filter       | the filter of what the user has seen failed or had no time |
 | features, rank, rerank, explore | the stage failed or had no time |
 | seen         | the user has seen everything that passes the filters, so seen items are shown |
 """

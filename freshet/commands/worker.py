@@ -19,10 +19,11 @@ from freshet.core.settings import load_settings
 def command(alone: bool, instance_id: str | None, exits: int | None) -> None:
     """Fold events from Kafka into the state in Redis.
 
-    Reads the topics `<namespace>.events`, `.item-deltas` and `.catalog`. State and position are
-    written together, so a worker may be killed at any time: the next one reads on from the
-    position in Redis, and nothing is lost or counted twice. A supervisor starts the worker again
-    whenever it ends. Start as many as you like; each takes its share of the partitions.
+    Reads the topics `<namespace>.events`, `.item-deltas`, `.catalog` and `.slates`. State and
+    position are written together, so a worker may be killed at any time: the next one reads on
+    from the position in Redis, and nothing is lost or counted twice. A supervisor starts the
+    worker again whenever it ends. Start as many as you like; each takes its share of the
+    partitions.
 
     \b
     Example:

@@ -13,7 +13,7 @@
 -- Reply        the position found: equal to `expected` when everything was written
 -- Invariant    all or nothing: a position other than the expected one writes nothing.
 --              No command after the check can fail on keys of the right type.
--- Twin         MemoryStore in tests/streams/memory_store.py
+-- Twin         MemoryStore in streams/memory_store.py
 
 local CHUNK = 4000 -- arguments of one command; unpack() is limited to about 8,000
 

@@ -45,7 +45,8 @@ def test_a_stubborn_child_is_killed(tmp_path: Path) -> None:
 def test_stopping_twice_changes_nothing(tmp_path: Path) -> None:
     """The second stop returns the same code and signals nobody."""
     child = _start(SLEEP, tmp_path / "log")
-    assert child.stop() == child.stop()
+    assert child.stop() == -signal.SIGTERM
+    assert child.stop() == -signal.SIGTERM
 
 
 def test_a_child_that_ends_while_it_is_awaited_is_an_error_with_its_log(tmp_path: Path) -> None:
