@@ -19,6 +19,7 @@ define install
 	scripts/system-packages.sh demo
 	test -x $(BIN)/pip || "$(PYTHON)" -m venv --clear $(VENV)
 	touch $(VENV)/started
+	$(BIN)/python -m pip uninstall --quiet --yes freshet # as the distribution was called before
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	$(BIN)/python -c 'import streams.worker' # compiles the folds, once
 endef

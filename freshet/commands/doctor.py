@@ -22,6 +22,7 @@ from freshet.commands.findings import (
     judge_send_buffer,
     judge_topics,
 )
+from freshet.core.distribution import install_advice
 from freshet.core.errors import BundleError, FreshetError
 from freshet.core.settings import Settings, describe_settings, load_settings
 
@@ -89,7 +90,8 @@ def _packages() -> Iterator[Finding]:
     try:
         yield Finding("ok", "training", f"torch {version('torch')}")
     except PackageNotFoundError:
-        yield Finding("warn", "training", "no torch", "`pip install freshet[train]` to train here")
+        yield Finding("warn", "training", "no torch",
+                      f"to train here, {install_advice('train')}")  # fmt: skip
 
 
 def _kafka(settings: Settings, widths: dict[str, int]) -> Iterator[Finding]:

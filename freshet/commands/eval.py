@@ -13,6 +13,7 @@ import click
 
 from freshet import __version__
 from freshet.core.clock import system_clock
+from freshet.core.distribution import install_advice
 from freshet.core.errors import FreshetError
 from freshet.core.settings import Settings, load_settings
 
@@ -70,7 +71,7 @@ class EvalMissingError(FreshetError):
 
     def __init__(self, missing: str) -> None:
         super().__init__(
-            f"judging needs {missing}, which is not installed: pip install 'freshet[train,eval]'"
+            f"judging needs {missing}, which is not installed; {install_advice('train,eval')}"
         )
 
 

@@ -17,6 +17,7 @@ from freshet.commands.follow import Cadence, CadenceType, follow
 from freshet.commands.retrain import retrain
 from freshet.commands.stopping import interrupted_by_sigterm
 from freshet.core.clock import system_clock
+from freshet.core.distribution import install_advice
 from freshet.core.errors import FreshetError
 from freshet.core.settings import Settings, load_settings
 
@@ -41,7 +42,7 @@ class TorchMissingError(FreshetError):
     """Training was asked for where torch is not installed."""
 
     def __init__(self) -> None:
-        super().__init__("training needs torch: `pip install freshet[train]`; nothing else does")
+        super().__init__(f"training needs torch, nothing else does; {install_advice('train')}")
 
 
 @click.command("train")

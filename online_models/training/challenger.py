@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from freshet.core.distribution import install_advice
 from freshet.core.errors import BundleError, FreshetError
 from online_models.artifacts.manifest import RANKER
 from online_models.artifacts.sessions import OnnxModel
@@ -79,7 +80,7 @@ class LightGBMMissingError(FreshetError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"trees need lightgbm ({reason}): `pip install freshet[train]`; "
+            f"trees need lightgbm ({reason}); {install_advice('train')}; "
             "without it the network has no challenger"
         )
         self.reason = reason

@@ -80,4 +80,4 @@ def test_without_the_extra_it_says_what_to_install(
     )
     found = CliRunner().invoke(command, [str(log)])
     assert isinstance(found.exception, EvalMissingError)
-    assert "freshet[train,eval]" in str(found.exception)
+    assert "pip install -e '.[train,eval]'" in str(found.exception)

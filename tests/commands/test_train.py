@@ -21,7 +21,7 @@ def test_without_torch_the_sentence_says_what_to_install(
     monkeypatch.setattr(train.importlib.util, "find_spec", lambda _: None)
     result = CliRunner().invoke(train.command, [str(log)])
     assert isinstance(result.exception, train.TorchMissingError)
-    assert "pip install freshet[train]" in str(result.exception)
+    assert "pip install -e '.[train]'" in str(result.exception)
 
 
 @pytest.mark.parametrize(
