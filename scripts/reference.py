@@ -51,7 +51,12 @@ def reference() -> str:
 def settings_table() -> str:
     """Return every setting with its default and meaning."""
     rows = [
-        (f"`{name}`", f"`FRESHET_{name.upper()}`", f"`{default}`", meaning)
+        (
+            f"`{name}`",
+            f"`FRESHET_{name.upper()}`",
+            "none" if default == () else f"`{default}`",
+            meaning,
+        )
         for name, default, meaning in describe_settings()
     ]
     return table(["in the file", "in the environment", "default", "meaning"], rows)

@@ -24,7 +24,7 @@ from freshet.commands.findings import (
 )
 from freshet.core.distribution import install_advice
 from freshet.core.errors import BundleError, FreshetError
-from freshet.core.settings import Settings, describe_settings, load_settings
+from freshet.core.settings import Settings, describe_settings, load_settings, value_text
 
 NEEDED = ("confluent-kafka", "faust-streaming", "cramjam", "redis", "numpy", "onnxruntime",
           "hnswlib", "litestar", "uvicorn")  # fmt: skip
@@ -235,6 +235,7 @@ def _print_settings(settings: Settings) -> None:
     table = Table("variable", "value", "default", "meaning", box=None, pad_edge=False)
     for name, default, meaning in describe_settings():
         value = getattr(settings, name)
-        shown = str(value) if value == default else f"[bold]{value}[/bold]"
-        table.add_row(f"FRESHET_{name.upper()}", shown, str(default), meaning)
+        text = value_text(value)
+        shown = text if value == default else f"[bold]{text}[/bold]"
+        table.add_row(f"FRESHET_{name.upper()}", shown, value_text(default), meaning)
     Console().print(table)

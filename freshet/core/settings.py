@@ -11,7 +11,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -27,6 +27,8 @@ NOT_SETTINGS = {
     "FRESHET_NO_KAFKA",
     "FRESHET_TEST_REDIS",
 }
+# A scheme and a host, without a path; what a page without an origin sends is the word null.
+_ORIGIN = r"^([A-Za-z][A-Za-z0-9+.-]*://[^/\s]+/?|null)$"
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -136,6 +138,20 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         "127.0.0.1"
     )
     http_port: Annotated[int, Meta(ge=0, le=65535, description="port of `freshet serve`")] = 8080
+    allowed_origins: Annotated[
+        tuple[Annotated[str, Meta(pattern=_ORIGIN)], ...],
+        Meta(
+            description="origins whose pages may call `freshet serve` besides its own, such as "
+            "https://shop.example,https://m.shop.example"
+        ),
+    ] = ()
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="names by which `freshet serve` may be asked (the Host header), such as "
+            "rec.example,127.0.0.1; any when there is none. Against DNS rebinding"
+        ),
+    ] = ()
     candidates: Annotated[
         int, Meta(ge=10, le=5000, description="most candidates that are ranked for an answer")
     ] = 500
@@ -200,10 +216,21 @@ def load_settings(
             hint = f"; did you mean {near[0]}?" if near else ""
             raise SettingError(name, value, f"the name of a setting{hint}")
         try:
-            values[name] = msgspec.convert(value, types[name], strict=False)
+            values[name] = msgspec.convert(_parsed(value, types[name]), types[name], strict=False)
         except msgspec.ValidationError as error:
             raise SettingError(name, value, str(error)) from error
     return Settings(**values)
+
+
+def _parsed(value: Any, kind: Any) -> Any:
+    """Return a value as its type takes it: a list may be written with commas.
+
+    >>> _parsed("https://a.example, https://b.example", Annotated[tuple[str, ...], None])
+    ['https://a.example', 'https://b.example']
+    """
+    if isinstance(value, str) and get_origin(kind.__origin__) is tuple:
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -225,9 +252,18 @@ def describe_settings() -> list[tuple[str, Any, str]]:
     return rows
 
 
+def value_text(value: Any) -> str:
+    """Return a value of a setting as the environment has it.
+
+    >>> value_text(("https://a.example", "null")), value_text(0.5)
+    ('https://a.example,null', '0.5')
+    """
+    return ",".join(value) if isinstance(value, tuple | list) else str(value)
+
+
 def environment_of(settings: Settings) -> dict[str, str]:
     """Return the variables that give a child process these settings."""
     return {
-        f"{ENV_PREFIX}{name.upper()}": str(value)
+        f"{ENV_PREFIX}{name.upper()}": value_text(value)
         for name, value in msgspec.structs.asdict(settings).items()
     }

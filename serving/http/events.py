@@ -13,7 +13,8 @@ from freshet.core.errors import RequestError
 from freshet.core.events.codec import encode
 from freshet.core.events.schema import MAX_EVENT_BYTES, MAX_FUTURE_MS, Event
 from freshet.core.metrics import EVENTS_ACCEPTED
-from serving.http.bodies import read_json
+from serving.http.bodies import not_json, read_raw
+from serving.http.json_values import JsonError, read_value, split_list
 from serving.http.problems import AnyRequest, FieldError, field_error, problem
 from serving.http.services import Services
 
@@ -51,7 +52,7 @@ def routes(services: Services) -> list[Any]:
     @post("/v1/events", status_code=202)
     async def post_events(request: AnyRequest) -> Response[Any]:
         """Take one event, a list of events, or `{"events": [...]}`."""
-        raws, prefix = _listed(await read_json(request))
+        raws, prefix = _listed(await read_raw(request))
         read = [_read(services, raw, index, prefix) for index, raw in enumerate(raws)]
         results = [result for _, result in read]
         events = [event for event, _ in read if event is not None]
@@ -72,24 +73,56 @@ def routes(services: Services) -> list[Any]:
     return [post_events]
 
 
-def _listed(body: Any) -> tuple[list[Any], str]:
-    """Return the events in a body, and the pointer to their list; "-" for a single event."""
+def _listed(body: bytes) -> tuple[list[Any], str]:
+    """Return the events in a body, and the pointer to their list; "-" for a single event.
+
+    In the place of an event that is no JSON stands its `JsonError`.
+
+    Raises:
+        RequestError: the body holds no events, or cannot be told into events.
+    """
+    try:
+        found, prefix = _events(read_value(body))
+    except JsonError as error:
+        found, prefix = _sound_of(body, error)
+    if not 0 < len(found) <= MAX_EVENTS:
+        raise RequestError(
+            f"{len(found)} events, expected 1 to {MAX_EVENTS}", field=prefix.removeprefix("/")
+        )
+    return found, prefix
+
+
+def _events(body: Any) -> tuple[list[Any], str]:
+    """Return the events in a decoded body, see `_listed`."""
+    prefix = ""
     if isinstance(body, dict) and "events" in body:
         body, prefix = body["events"], "/events"
     elif isinstance(body, dict):
         return [body], "-"
-    else:
-        prefix = ""
     if not isinstance(body, list):
         raise RequestError(
             "expected an event, a list of events, or an object with `events`",
             field=prefix.removeprefix("/"),
         )
-    if not 0 < len(body) <= MAX_EVENTS:
-        raise RequestError(
-            f"{len(body)} events, expected 1 to {MAX_EVENTS}", field=prefix.removeprefix("/")
-        )
     return body, prefix
+
+
+def _sound_of(body: bytes, error: JsonError) -> tuple[list[Any], str]:
+    """Return the events of a body that is no JSON as a whole, see `_listed`."""
+    try:
+        split = split_list(body, "events")
+    except JsonError as unsplit:
+        raise not_json(unsplit) from unsplit
+    if split is None:
+        raise not_json(error) from error
+    return [_value_or_error(each) for each in split.elements[: MAX_EVENTS + 1]], split.pointer
+
+
+def _value_or_error(raw: bytes) -> Any:
+    try:
+        return read_value(raw)
+    except JsonError as error:
+        return error
 
 
 def _read(
@@ -97,6 +130,8 @@ def _read(
 ) -> tuple[Event | None, EventResult]:
     """Return the event, None when it is not valid, and what becomes of it."""
     place = "" if prefix == "-" else f"{prefix}/{index}"
+    if isinstance(raw, JsonError):
+        return None, _rejected(index, None, place + raw.pointer, raw.detail)
     now_ms = services.clock()
     filled: dict[str, Any] = {}
     if isinstance(raw, dict):

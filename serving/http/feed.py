@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -30,6 +31,7 @@ from freshet.core.events.schema import Identifier
 from freshet.core.metrics import FEED_CONNECTIONS, FEED_PUSHES
 from freshet.core.state.records import interactions
 from serving.answer import MAX_K, Answer, Query
+from serving.http.json_values import UNREADABLE
 from serving.http.recommendations import answer
 from serving.http.services import Services
 
@@ -69,7 +71,8 @@ class _RefusedError(Exception):
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
         self.code = code
-        self.reason = reason[:120]  # a close frame has room for 123 bytes
+        # A close frame has room for 123 bytes.
+        self.reason = reason.encode("utf-8", "replace")[:120].decode("utf-8", "ignore")
 
 
 def routes(services: Services) -> list[Any]:
@@ -82,9 +85,10 @@ def routes(services: Services) -> list[Any]:
             try:
                 await _serve(services, socket, await _first_message(socket))
             except _RefusedError as refused:
-                await socket.close(refused.code, refused.reason)
-            except WebSocketDisconnect:
-                return
+                with suppress(OSError):  # the client left first
+                    await socket.close(refused.code, refused.reason)
+            except WebSocketDisconnect as gone:
+                log.debug("a feed's client left: %s", gone)
 
     return [feed]
 
@@ -101,7 +105,7 @@ async def _first_message(socket: AnySocket) -> FeedQuery:
         raise _RefusedError(1009, f"{len(raw)} characters, expected at most {MAX_MESSAGE_BYTES}")
     try:
         return msgspec.json.decode(raw, type=FeedQuery)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise _RefusedError(1008, str(error)) from error
 
 
@@ -136,7 +140,10 @@ async def _push(
             raise _RefusedError(1013, str(error)) from error
         kind: Literal["snapshot", "update"] = "update" if seq else "snapshot"
         message = FeedMessage(type=kind, seq=seq, answer=served.answer)
-        await socket.send_text(_ENCODER.encode(message).decode())
+        try:
+            await socket.send_text(_ENCODER.encode(message).decode())
+        except OSError as error:  # that is how the server reports a client that left
+            raise WebSocketDisconnect(detail=f"while a list was sent: {error}") from error
         FEED_PUSHES.labels(kind).inc()
         seq, shown = seq + 1, interactions
     listener.result()

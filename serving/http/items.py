@@ -7,17 +7,17 @@ from typing import Annotated, Any, Final
 
 import numpy as np
 from litestar import delete, get, put
-from litestar.params import FromPath
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from freshet.core.errors import RequestError, ServiceError
 from freshet.core.events.codec import encode
-from freshet.core.events.schema import Item
+from freshet.core.events.schema import MAX_EVENT_BYTES, Item
 from freshet.core.state.records import TREND_HALF_LIVES_S
 from online_models.maths.topk import top_k
 from serving.answer import MAX_K
 from serving.http.bodies import converted, read_json, read_query
+from serving.http.caller import id_of
 from serving.http.problems import AnyRequest
 from serving.http.services import Services
 from serving.item_table import ItemTable, Rows
@@ -63,7 +63,7 @@ class ItemList(Struct, frozen=True, kw_only=True):
 class TrendingQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What may be asked of trending; the half-lives are those that are counted."""
 
-    half_life_s: int = 3_600
+    half_life_s: Annotated[int, Meta(extra_json_schema={"enum": [*TREND_HALF_LIVES_S]})] = 3_600
     k: Annotated[int, Meta(ge=1, le=MAX_K)] = 20
 
 
@@ -78,7 +78,8 @@ def routes(services: Services) -> list[Any]:
     table = services.state.items.table
 
     @put("/v1/items/{item_id:str}", status_code=202)
-    async def put_item(request: AnyRequest, item_id: FromPath[str]) -> ItemAccepted:
+    async def put_item(request: AnyRequest) -> ItemAccepted:
+        item_id = _checked(id_of(request))
         body = await read_json(request)
         filled = _fill(body, item_id, table, services.clock())
         item = converted(body, Item)
@@ -86,12 +87,18 @@ def routes(services: Services) -> list[Any]:
             raise RequestError(
                 f"the body names {item.item_id!r}, the path {item_id!r}", field="item_id"
             )
-        await _deliver(services, item_id, encode(item))
+        value = encode(item)
+        if len(value) > MAX_EVENT_BYTES:
+            raise RequestError(
+                f"{len(value)} bytes, expected at most {MAX_EVENT_BYTES}; send fewer attributes",
+                field="attributes",
+            )
+        await _deliver(services, item_id, value)
         return ItemAccepted(item_id=item_id, filled=filled)
 
     @delete("/v1/items/{item_id:str}", status_code=202)
-    async def delete_item(item_id: FromPath[str]) -> ItemAccepted:
-        converted({"item_id": item_id}, Item)
+    async def delete_item(request: AnyRequest) -> ItemAccepted:
+        item_id = _checked(id_of(request))
         await _deliver(services, item_id, None)
         return ItemAccepted(item_id=item_id)
 
@@ -109,7 +116,8 @@ def routes(services: Services) -> list[Any]:
         return _listed(services, rows[best], rates[best], "events per second, decayed")
 
     @get("/v1/items/{item_id:str}/similar")
-    async def get_similar(request: AnyRequest, item_id: FromPath[str]) -> ItemList:
+    async def get_similar(request: AnyRequest) -> ItemList:
+        item_id = _checked(id_of(request))
         query = read_query(request, SimilarQuery)
         if not table.offers(item_id):
             raise RequestError(
@@ -119,6 +127,11 @@ def routes(services: Services) -> list[Any]:
         return _listed(services, rows, scores, basis)
 
     return [put_item, delete_item, get_trending, get_similar]
+
+
+def _checked(item_id: str) -> str:
+    converted({"item_id": item_id}, Item)
+    return item_id
 
 
 def _fill(body: Any, item_id: str, table: ItemTable, now_ms: int) -> list[str]:

@@ -13,8 +13,9 @@ from typing import Any, Final
 import msgspec
 
 from freshet import __version__
-from freshet.core.events.schema import Event, Item
+from freshet.core.events.schema import Event, Identifier, Item
 from serving.answer import Answer, Query, RankQuery
+from serving.http.bodies import MAX_BODY_BYTES
 from serving.http.events import MAX_EVENTS, EventResults
 from serving.http.feed import FeedMessage, FeedQuery
 from serving.http.health import Health
@@ -29,6 +30,9 @@ _COMPONENTS: Final = (
 )  # fmt: skip
 
 
+_TEXT: Final = {"type": "string"}
+_IDENTIFIER: Final = msgspec.json.schema(Identifier)
+_PATH_SCHEMAS: Final = {"item_id": _IDENTIFIER, "user_id": _IDENTIFIER}
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -48,6 +52,9 @@ class Operation:
     media_types: tuple[str, ...] = ("application/json",)
 
 
+_WRITE: Final = (403,)
+_BODY: Final = (403, 408, 413, 415)
+
 OPERATIONS: Final = (
     Operation(
         "/v1/recommendations", "get", "A personalised list", answer=Answer, query=Query,
@@ -55,23 +62,23 @@ OPERATIONS: Final = (
     ),
     Operation(
         "/v1/recommendations", "post", "A personalised list, asked for with a body",
-        answer=Answer, body=Query, problems=(400, 413, 415, 422, 503),
+        answer=Answer, body=Query, problems=(400, *_BODY, 422, 503),
     ),
     Operation(
         "/v1/rank", "post", "Your own candidates in the order for a user", answer=Answer,
-        body=RankQuery, problems=(400, 413, 415, 422, 503),
+        body=RankQuery, problems=(400, *_BODY, 422, 503),
     ),
     Operation(
         "/v1/events", "post", f"Up to {MAX_EVENTS} events; 202 once Kafka has them", status=202,
-        answer=EventResults, body=Event, problems=(400, 413, 415, 503),
+        answer=EventResults, body=Event, problems=(400, *_BODY, 503),
     ),
     Operation(
         "/v1/items/{item_id}", "put", "Put an item into the catalogue", status=202,
-        answer=ItemAccepted, body=Item, problems=(400, 413, 415, 503),
+        answer=ItemAccepted, body=Item, problems=(400, 404, *_BODY, 503),
     ),
     Operation(
         "/v1/items/{item_id}", "delete", "Withdraw an item", status=202, answer=ItemAccepted,
-        problems=(400, 503),
+        problems=(400, 404, *_WRITE, 503),
     ),
     Operation(
         "/v1/items/{item_id}/similar", "get", "Items like this one", answer=ItemList,
@@ -83,7 +90,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         "/v1/users/{user_id}", "delete", "Erase a person; 202 once Kafka has it", status=202,
-        answer=ErasureReceipt, problems=(400, 503),
+        answer=ErasureReceipt, problems=(400, 404, *_WRITE, 503),
     ),
     Operation(
         "/v1/erasures/{user_hash}", "get", "Whether a person is erased; 202 while not yet",
@@ -91,6 +98,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         "/v1/feed", "get", "WebSocket: send a FeedQuery, receive FeedMessages", status=101,
+        problems=(403, 426),
     ),
     Operation("/livez", "get", "The process answers", answer=Health),
     Operation("/readyz", "get", "The item state is loaded", answer=Health, problems=(503,)),
@@ -98,6 +106,11 @@ OPERATIONS: Final = (
     Operation("/", "get", "The feed page", media_types=("text/html",)),
     Operation("/openapi.json", "get", "This document"),
 )  # fmt: skip
+
+_DESCRIPTION: Final = f"""HEAD is taken wherever GET is, and OPTIONS everywhere. Ids in an address
+are percent-encoded, a slash as %2F. A body is JSON in UTF-8 of at most {MAX_BODY_BYTES} bytes, also
+when it comes as gzip or deflate. Any request may further be answered with 405, 414, 421, 431 or
+500; every error is problem+json."""
 
 
 def document() -> dict[str, Any]:
@@ -118,6 +131,7 @@ def document() -> dict[str, Any]:
             "title": "Freshet",
             "version": __version__,
             "summary": "A real-time streaming recommender.",
+            "description": _DESCRIPTION,
         },
         "paths": paths,
         "components": {"schemas": components},
@@ -138,7 +152,7 @@ def _described(operation: Operation, components: dict[str, Any]) -> dict[str, An
             "content": {MEDIA_TYPE: {"schema": _ref(Problem)}},
         }
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, "schema": _PATH_SCHEMAS.get(name, _TEXT)}
         for name in _PATH_PARAMETER.findall(operation.path)
     ]
     if operation.query is not None:

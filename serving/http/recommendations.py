@@ -10,6 +10,7 @@ from litestar import get, post
 from serving.answer import Answer, Query, RankQuery
 from serving.assembly import Served
 from serving.http.bodies import read_body, read_query
+from serving.http.caller import has_effects
 from serving.http.problems import AnyRequest
 from serving.http.services import Services
 from serving.pipeline import rank_items, recommend
@@ -20,11 +21,11 @@ def routes(services: Services) -> list[Any]:
 
     @get("/v1/recommendations")
     async def get_recommendations(request: AnyRequest) -> Answer:
-        return await _recommend(services, read_query(request, Query))
+        return await _recommend(services, read_query(request, Query), log=has_effects(request))
 
     @post("/v1/recommendations", status_code=200)
     async def post_recommendations(request: AnyRequest) -> Answer:
-        return await _recommend(services, await read_body(request, Query))
+        return await _recommend(services, await read_body(request, Query), log=True)
 
     @post("/v1/rank", status_code=200)
     async def post_rank(request: AnyRequest) -> Answer:
@@ -36,16 +37,23 @@ def routes(services: Services) -> list[Any]:
     return [get_recommendations, post_recommendations, post_rank]
 
 
-async def answer(services: Services, query: Query) -> Served:
-    """Return a list for a user, logged."""
+async def answer(services: Services, query: Query, *, log: bool = True) -> Served:
+    """Return a list for a user.
+
+    Args:
+        services: what it is made from.
+        query: what is asked for.
+        log: whether it leaves a trace: what a foreign page embeds as an image must not.
+    """
     rng = services.rng if query.seed is None else np.random.default_rng(query.seed)
     served = await recommend(services.state, query, services.new_id(), rng)
-    services.log.slate(served)
+    if log:
+        services.log.slate(served)
     return served
 
 
-async def _recommend(services: Services, query: Query) -> Answer:
-    served = await answer(services, query)
-    if query.impressions == "server":
+async def _recommend(services: Services, query: Query, *, log: bool) -> Answer:
+    served = await answer(services, query, log=log)
+    if log and query.impressions == "server":
         services.log.impressions(served.answer)
     return served.answer

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from time import perf_counter
-from typing import Any
-
-from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from collections.abc import Iterable
+from typing import Final
 
 from freshet.core.metrics import HTTP_REQUEST_DURATION, HTTP_REQUESTS
+from serving.http.paths import Route
+
+OTHER: Final = "other"
+"""The label of what no route takes."""
+
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
+FAULTS: Final = (500, 503)
+"""What we answer when it is our fault; alerts read these."""
 
 
-def measure_requests(app: ASGIApp) -> ASGIApp:
-    """Return the app with its requests counted and timed."""
-
-    async def measured(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP:
-            await app(scope, receive, send)
-            return
-        started_s = perf_counter()
-        route = _template(scope)
-
-        async def counted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                HTTP_REQUESTS.labels(route, scope["method"], message["status"]).inc()
-                HTTP_REQUEST_DURATION.labels(route).observe(perf_counter() - started_s)
-            await send(message)
-
-        await app(scope, receive, counted)
-
-    return measured
+def count_request(template: str, method: str, status: int, seconds: float) -> None:
+    """Count an answer."""
+    named = method if method in METHODS else OTHER
+    HTTP_REQUESTS.labels(template, named, status).inc()
+    HTTP_REQUEST_DURATION.labels(template).observe(seconds)
 
 
-def _template(scope: Any) -> str:
-    handler = scope.get("route_handler")
-    return min(handler.paths) if handler is not None and handler.paths else "other"
+def start_at_zero(routes: Iterable[Route]) -> None:
+    """Let the series of faults exist before the first fault, or `increase` would not see it."""
+    for route in routes:
+        HTTP_REQUEST_DURATION.labels(route.template)
+        for method in route.methods:
+            for status in FAULTS:
+                HTTP_REQUESTS.labels(route.template, method, status)

@@ -10,13 +10,14 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 from litestar import Response, delete, get
-from litestar.params import FromPath
 from msgspec import Meta, Struct
 
 from freshet.core.errors import RequestError
 from freshet.core.events.control import Erasure, encode_control, user_hash
 from freshet.core.events.schema import Identifier
 from serving.http.bodies import converted, read_query
+from serving.http.caller import id_of
+from serving.http.origins import forwarded_prefix
 from serving.http.problems import AnyRequest
 from serving.http.services import Services
 
@@ -33,7 +34,7 @@ class ErasureReceipt(Struct, frozen=True, kw_only=True):
     Attributes:
         user_hash: stands for the person wherever the erasure is remembered.
         ts_ms: events of the person up to then stay forgotten.
-        check: path that tells whether it is done.
+        check: path that tells whether it is done, below the prefix that a proxy names.
     """
 
     erasure_id: str
@@ -73,7 +74,8 @@ def routes(services: Services) -> list[Any]:
     """Return the routes."""
 
     @delete("/v1/users/{user_id:str}", status_code=202)
-    async def delete_user(user_id: FromPath[str]) -> ErasureReceipt:
+    async def delete_user(request: AnyRequest) -> ErasureReceipt:
+        user_id = id_of(request)
         converted({"user_id": user_id}, _Person)
         erasure = Erasure(erase=user_id, ts_ms=services.clock(), erasure_id=services.new_id())
         record = services.record(services.topics.events, user_id, encode_control(erasure))
@@ -87,12 +89,13 @@ def routes(services: Services) -> list[Any]:
             partition=partition,
             offset=offset,
             ts_ms=erasure.ts_ms,
-            check=f"/v1/erasures/{name}?{where}",
+            check=f"{forwarded_prefix(request.headers)}/v1/erasures/{name}?{where}",
         )
 
     @get("/v1/erasures/{user_hash:str}")
-    async def get_erasure(request: AnyRequest, user_hash: FromPath[str]) -> Response[ErasureStatus]:
+    async def get_erasure(request: AnyRequest) -> Response[ErasureStatus]:
         """Answer 200 when it is done, 202 while the fold is on its way to it."""
+        user_hash = id_of(request)
         query = read_query(request, ErasureQuery)
         if query.partition >= services.partitions:
             raise RequestError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from freshet.core.events.partition import partition_of
@@ -11,6 +12,7 @@ from freshet.core.events.schema import MAX_FUTURE_MS
 from serving.http.events import MAX_EVENTS
 
 NOW_MS = 1_763_800_000_000
+JSON = {"content-type": "application/json"}
 CLICK = {"type": "click", "user_id": "ann", "item_id": "item-1"}
 
 
@@ -68,6 +70,60 @@ def test_a_bad_event_leaves_its_neighbours_untouched(client: Any, producer: Any)
     ]
     assert all(each["error"] for each in rejected)
     assert [event["item_id"] for event in producer.values("test.events")] == ["item-1", "item-2"]
+
+
+UNDECODABLE = {
+    "half a surrogate pair": (b'{"context": {"q": "tea \\ud83c"}, "user_id": "bad"}', "/context/q"),
+    "NaN": (b'{"value": NaN, "user_id": "bad"}', "/value"),
+    "beyond 64 bits": (b'{"value": 1e400, "user_id": "bad"}', "/value"),
+    "minus infinity": (b'{"context": {"x": [-Infinity]}, "user_id": "bad"}', "/context/x/0"),
+    "no UTF-8": (b'{"user_id": "bad\xff"}', "/user_id"),
+    "a key twice": (b'{"user_id": "bad", "user_id": "ann"}', "/user_id"),
+    "nested too deep": (b'{"context": ' + b"[" * 9_000 + b"]" * 9_000 + b"}", ""),
+    "a control character": (b'{"user_id": "a\nb"}', ""),
+    "a trailing comma": (b'{"user_id": "bad",}', ""),
+    "nothing": (b"", ""),
+    "another type": (b'"click"', ""),
+}
+
+
+@pytest.mark.parametrize("kind", UNDECODABLE)
+@pytest.mark.parametrize("wrap", [b"[%s]", b'{"events": [%s]}'])
+def test_an_event_that_is_no_json_leaves_its_neighbours_untouched(
+    client: Any, producer: Any, kind: str, wrap: bytes
+) -> None:
+    """It alone is rejected, named by its place in the body."""
+    bad, pointer = UNDECODABLE[kind]
+    good = [msgspec.json.encode({**CLICK, "item_id": f"item-{number}"}) for number in range(3)]
+    body = wrap.replace(b"%s", b", ".join([good[0], bad, good[1], good[2]]))
+    response = client.post("/v1/events", content=body, headers=JSON)
+    assert response.status_code == 202
+    results = response.json()["results"]
+    assert [each["status"] for each in results] == ["accepted", "rejected", "accepted", "accepted"]
+    prefix = "/events/1" if b"events" in wrap else "/1"
+    assert results[1]["pointer"] == prefix + pointer
+    assert results[1]["error"]
+    sent = [event["item_id"] for event in producer.values("test.events")]
+    assert sent == ["item-0", "item-1", "item-2"]
+
+
+def test_a_single_event_that_is_no_json_points_at_its_field(client: Any, producer: Any) -> None:
+    """400, as for any other event that is not valid."""
+    body = b'{"type": "click", "user_id": "ann", "item_id": "a", "value": NaN}'
+    response = client.post("/v1/events", content=body, headers=JSON)
+    assert response.status_code == 400
+    assert [each["pointer"] for each in response.json()["errors"]] == ["/value"]
+    assert producer.sent == []
+
+
+def test_a_body_that_was_cut_off_is_refused_whole(client: Any, producer: Any) -> None:
+    """It says after how many bytes, in which element, and nothing of it is sent."""
+    body = msgspec.json.encode([CLICK, CLICK])[:-9]
+    response = client.post("/v1/events", content=body, headers=JSON)
+    assert response.status_code == 400
+    assert "element 1" in response.json()["detail"]
+    assert str(len(body)) in response.json()["detail"]
+    assert producer.sent == []
 
 
 def test_when_no_event_is_valid_the_request_is_refused(client: Any, producer: Any) -> None:

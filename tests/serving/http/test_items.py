@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from freshet.core.events.partition import partition_of
+from freshet.core.events.schema import Item
 
 NOW_MS = 1_763_800_000_000
 
@@ -24,6 +26,29 @@ def test_an_item_is_put_into_the_topic_of_the_catalogue(client: Any, producer: A
         {"item_id": "fresh", "title": "Fresh", "categories": ["garden"], "created_ts_ms": NOW_MS}
     ]
     assert producer.sent[0].partition == partition_of("fresh", 4)
+
+
+@pytest.mark.parametrize(
+    "item_id",
+    ["SHIRT/RED", "/a", "a/", "..", "100%", "a?b#c", "a b+c", "\u00e9", "x/similar", "%2F"],
+)
+def test_every_id_works_in_every_route(
+    client: Any, producer: Any, table: Any, item_id: str
+) -> None:
+    """Put, found, shown similar to, named in queries, withdrawn."""
+    encoded = quote(item_id, safe="").replace(".", "%2E")
+    answer = client.put(f"/v1/items/{encoded}", json={"title": "Odd"})
+    assert (answer.status_code, answer.json()["item_id"]) == (202, item_id)
+    assert producer.values("test.catalog")[0]["item_id"] == item_id
+    assert client.get(f"/v1/items/{encoded}/similar").status_code == 404
+    table.offer([Item(item_id=item_id, created_ts_ms=NOW_MS)])
+    assert client.get(f"/v1/items/{encoded}/similar").status_code == 200
+    address = f"/v1/recommendations?user={encoded}&k=100&exclude="
+    assert client.get(f"{address}{encoded}").json()["user"] == item_id
+    shown = client.get(f"{address}{encoded}").json()["items"]
+    assert item_id not in [each["item_id"] for each in shown]
+    assert client.delete(f"/v1/items/{encoded}").status_code == 202
+    assert producer.sent[-1].key == item_id.encode()
 
 
 def test_a_known_item_stays_as_old_as_it_is(client: Any, producer: Any, items: Any) -> None:

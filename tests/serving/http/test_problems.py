@@ -56,6 +56,11 @@ def test_a_message_points_at_its_field(message: str, pointer: str) -> None:
         ("user=a&impressions=maybe", "/impressions"),
         ("user=a&catgories=x", "/catgories"),
         ("user=a&after=" + 65 * "x", "/after"),
+        ("user=a&user=b", "/user"),
+        ("user=a&k=1&k=2", "/k"),
+        ("user=a&k=1e3", "/k"),
+        ("user=a&k=%2B5", "/k"),
+        ("user=a&k=", "/k"),
     ],
 )
 def test_a_wrong_parameter_is_named(client: Any, query: str, pointer: str) -> None:
@@ -83,6 +88,40 @@ def test_a_wrong_body_is_named(client: Any, path: str, body: Any, pointer: str) 
 def test_what_is_not_json_is_refused(client: Any, path: str, content: bytes) -> None:
     """400, about the body as a whole."""
     check(client.post(path, content=content, headers=JSON), 400)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content", "pointer"),
+    [
+        ("POST", "/v1/recommendations", b'{"user": "a", "seed": NaN}', "/seed"),
+        ("POST", "/v1/recommendations", b'{"user": "a", "user": "b"}', "/user"),
+        ("POST", "/v1/rank", b'{"user": "a", "items": ["x", "\\udc00"]}', "/items/1"),
+        ("PUT", "/v1/items/a", b'{"price": 1e400}', "/price"),
+        ("PUT", "/v1/items/a", b'{"attributes": {"a/b": Infinity}}', "/attributes/a~1b"),
+        ("PUT", "/v1/items/a", b'{"attributes": {"a": "' + b"x" * 20_000 + b'"}}', "/attributes"),
+        ("PUT", "/v1/items/" + "x" * 129, b"{}", "/item_id"),
+        ("DELETE", "/v1/users/" + "x" * 129, b"", "/user_id"),
+        ("GET", "/v1/items/" + "x" * 129 + "/similar", b"", "/item_id"),
+    ],
+)
+def test_what_json_does_not_allow_is_named_in_every_route(
+    client: Any, producer: Any, method: str, path: str, content: bytes, pointer: str
+) -> None:
+    """400, with a pointer to the field, and nothing is sent."""
+    check(client.request(method, path, content=content, headers=JSON), 400, pointer)
+    assert producer.sent == []
+
+
+@pytest.mark.parametrize("path", ["/v1/recommendations", "/v1/rank", "/v1/events"])
+@pytest.mark.parametrize("content", [b"null", b"7", b'"a"', b"true"])
+def test_a_body_of_another_kind_is_refused(client: Any, path: str, content: bytes) -> None:
+    """400: JSON, but no object."""
+    check(client.post(path, content=content, headers=JSON), 400)
+
+
+def test_a_query_that_is_not_utf8_is_refused(client: Any) -> None:
+    """Two unreadable users must not become one."""
+    check(client.get("/v1/recommendations?user=%FF"), 400)
 
 
 def test_another_media_type_is_refused(client: Any) -> None:

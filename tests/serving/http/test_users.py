@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -36,6 +37,43 @@ def test_an_erasure_is_placed_among_the_events_of_its_person(client: Any, produc
         "check": f"/v1/erasures/{ANN}?partition={PARTITION}&offset=1&ts_ms={NOW_MS}",
     }
     assert erasure.erasure_id == first.json()["erasure_id"] != receipt["erasure_id"]
+
+
+@pytest.mark.parametrize(
+    "user_id",
+    [
+        "auth0/alice",
+        "/a",
+        "a/",
+        "..",
+        ".",
+        "a%b",
+        "a?b#c",
+        "a b+c",
+        "Zo\u00eb",
+        "\U0001f375",
+        "a%2Fb",
+    ],
+)
+def test_everybody_whose_events_are_taken_can_be_erased(
+    client: Any, producer: Any, user_id: str
+) -> None:
+    """Whatever stands in the id, and the proof is found where the receipt says."""
+    event = {"type": "click", "user_id": user_id, "item_id": "item-1"}
+    assert client.post("/v1/events", json=event).status_code == 202
+    encoded = quote(user_id, safe="").replace(".", "%2E")
+    receipt = client.delete(f"/v1/users/{encoded}")
+    assert receipt.status_code == 202
+    erasure = decode_erasure(producer.sent[-1].value)
+    assert erasure.erase == user_id
+    assert producer.sent[-1][:3] == producer.sent[0][:3]
+    assert client.get(receipt.json()["check"]).status_code == 202
+
+
+def test_a_receipt_is_checked_below_the_prefix_of_the_proxy(client: Any) -> None:
+    """When the proxy names it."""
+    answer = client.delete("/v1/users/ann", headers={"x-forwarded-prefix": "/rec"})
+    assert answer.json()["check"].startswith(f"/rec/v1/erasures/{ANN}?")
 
 
 @pytest.mark.parametrize("path", ["/v1/users/" + "x" * 129, "/v1/users/%00" + "x" * 128])
