@@ -99,7 +99,7 @@ class LivedLog:
         self._store = MemoryStore()
         self._produced = _Produced(Topics(settings.namespace))
         producer = cast(EventProducer, self._produced)
-        context = FoldContext(settings, 1, self._store, producer, self._clock)
+        context = FoldContext(settings, 1, self._store, producer, self._clock, metered=False)
         self._vectors = LiveVectors(_NO_FOLDER)
         self._user_fold = UserShell(context, self._vectors)
         self._item_fold = ItemShell(context)

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from freshet.core.events.schema import Item, Slate, Slot
-from freshet.core.metrics import RECOMMENDATIONS, SLOTS_SERVED
 from freshet.core.settings import Settings
 from freshet.core.state.records import applied_events, last_event
 from online_models.features import FEATURE_SCHEMA, SOURCES
@@ -20,7 +17,6 @@ from serving.reasons import reasons
 from serving.user_state import UserState
 
 _NO_ENTRY: Final = Item(item_id="-")
-_SERVED: Final = {name: SLOTS_SERVED.labels(name) for name in SOURCES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +72,6 @@ def assemble(
     """
     items = _items(moment, ranked, slots)
     quality = _quality(moment, ranked)
-    RECOMMENDATIONS.labels(quality).inc()
     answer = Answer(
         request_id=request_id,
         user=moment.user_id,
@@ -124,8 +119,6 @@ def _items(moment: Moment, ranked: Ranked, slots: Slots) -> list[AnswerItem]:
     words = reasons(moment, chosen, sources, slots.explored)
     scores = ranked.scores[slots.candidates].tolist()
     propensities, explored = slots.propensities.tolist(), slots.explored.tolist()
-    for name, number in zip(SOURCES, np.bincount(sources, minlength=len(SOURCES)), strict=True):
-        _SERVED[name].inc(int(number))
     items = []
     for position, row in enumerate(chosen.rows.tolist()):
         entry = moment.table.entries[row] or _NO_ENTRY

@@ -39,9 +39,6 @@ class ItemState:
         if self.standings.version == self.table.version:
             return
         self.standings = self._compute()
-        offered = int(self.table.offered[: self.table.size].sum())
-        ITEMS_KNOWN.labels("offered").set(offered)
-        ITEMS_KNOWN.labels("known").set(self.table.size)
 
     def _compute(self) -> Standings:
         now_ms = self._clock()
@@ -59,5 +56,7 @@ class ItemState:
         while True:
             started_s = perf_counter()
             self.refresh()
+            ITEMS_KNOWN.labels("offered").set(int(self.table.offered[: self.table.size].sum()))
+            ITEMS_KNOWN.labels("known").set(self.table.size)
             took_s = perf_counter() - started_s
             await asyncio.sleep(max(STANDINGS_S, took_s / MOST_OF_THE_TIME))

@@ -71,7 +71,9 @@ class Moment:
     query: Floats
 
 
-async def hydrate(state: State, user_id: str, after: str | None) -> Moment:
+async def hydrate(
+    state: State, user_id: str, after: str | None, stages: Stages | None = None
+) -> Moment:
     """Return the moment of a request; this is its only wait.
 
     Without an answer from Redis the user is the one last seen by this process, or a new one.
@@ -80,8 +82,10 @@ async def hydrate(state: State, user_id: str, after: str | None) -> Moment:
         state: what answers are made from.
         user_id: for whom.
         after: an event to wait for, at most `AFTER_WAIT_S`.
+        stages: the record of the request, where the caller has begun one.
     """
-    stages = Stages(state.settings.deadline_ms)
+    if stages is None:
+        stages = Stages(state.settings.deadline_ms)
     user, consistent = await stages.wait(
         "hydrate",
         partial(_read, state, user_id, after),

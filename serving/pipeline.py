@@ -2,7 +2,8 @@
 
 Law: each stage has a name, a share of the deadline and something to go on with when it fails
 (`serving.stages`); the popular items never fail, so that an answer is never empty. Only the first
-stage waits. Randomness is an argument, and the last decision uses it.
+stage waits. Randomness is an argument, and the last decision uses it. What a request changes is its
+own record, `serving.stages`; who answers a person counts it, and an evaluation does not.
 """
 
 from __future__ import annotations
@@ -22,18 +23,30 @@ from serving.moment import Moment, State, hydrate
 from serving.ranking import Ranked, rank, rerank
 from serving.sources.found import Found, fuse
 from serving.sources.gather import gather
+from serving.stages import Stages
 
 
 async def recommend(
-    state: State, query: Query, request_id: str, rng: np.random.Generator
+    state: State,
+    query: Query,
+    request_id: str,
+    rng: np.random.Generator,
+    stages: Stages | None = None,
 ) -> Served:
     """Return a list for a user.
+
+    Args:
+        state: what answers are made from.
+        query: what is asked for.
+        request_id: names the answer.
+        rng: of the exploration.
+        stages: the record of the request, for a caller that looks at it; also after an error.
 
     Raises:
         RequestError: no item passes the request's own filters.
         ServiceError: the catalogue is empty.
     """
-    moment = await hydrate(state, query.user, query.after)
+    moment = await hydrate(state, query.user, query.after, stages)
     result = funnel(moment, query)
     slots = explore(moment, result.ranked, result.order, rng)
     return assemble(moment, result.ranked, slots, request_id)
@@ -69,13 +82,21 @@ def funnel(moment: Moment, query: Query) -> FunnelResult:
     return FunnelResult(moment, found, ranked, rerank(moment, ranked, query.k))
 
 
-async def rank_items(state: State, query: RankQuery, request_id: str) -> Served:
+async def rank_items(
+    state: State, query: RankQuery, request_id: str, stages: Stages | None = None
+) -> Served:
     """Return the client's own candidates, all of them, in the order for a user.
+
+    Args:
+        state: what answers are made from.
+        query: whose candidates, and which.
+        request_id: names the answer.
+        stages: the record of the request, for a caller that looks at it; also after an error.
 
     Raises:
         RequestError: the catalogue offers none of them.
     """
-    moment = await hydrate(state, query.user, query.after)
+    moment = await hydrate(state, query.user, query.after, stages)
     rows = moment.table.rows(dict.fromkeys(query.items))
     offered = rows[(rows >= 0) & moment.table.offered[rows]]
     if not len(offered):

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Final
 
 from freshet.core.events.partition import murmur2_many, partition_of_hash
-from freshet.core.metrics import USERS_UNREAD
+from freshet.core.metrics import SESSIONS_KNOWN, USERS_UNREAD
 from freshet.core.state.client import AsyncClient
 from freshet.core.state.keys import Keys
 from freshet.core.state.records import unpack_users
@@ -88,6 +88,7 @@ class SessionFollower:
                 if not self._loaded:
                     await self.load()
                 await self.read_changed()
+            SESSIONS_KNOWN.set(len(self._sessions.index))
             await asyncio.sleep(READ_EVERY_S)
 
     async def load(self) -> None:

@@ -1,8 +1,11 @@
-"""Running the stages of the funnel: a budget, a failure policy and a count for each.
+"""Running the stages of the funnel: a budget, a failure policy and a record for each.
 
-Law: a stage that fails or has no time left is counted and named, and the request goes on with
-what there is. A stage is synchronous and short, so its budget is checked when it starts: one that
-may be left out is left out when the stages before it have used up its time too.
+Law: a stage that fails or has no time left is noted and named, and the request goes on with what
+there is. Nothing here counts metrics: the record says what happened, and whoever answers a person
+counts it (`serving.funnel_metrics`), so that an evaluation moves no counter.
+
+A stage is synchronous and short, so its budget is checked when it starts: one that may be left out
+is left out when the stages before it have used up its time too.
 """
 
 from __future__ import annotations
@@ -11,8 +14,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Final, TypeVar
-
-from freshet.core.metrics import STAGE_DURATION, STAGE_FAILURES
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -38,11 +39,8 @@ BUDGETS: Final = {
 before, with a timeout of its own; the answer itself is never left out."""
 
 
-_DURATIONS: Final = {name: STAGE_DURATION.labels(name) for name in ("hydrate", *BUDGETS)}
-
-
 class Stages:
-    """The clock and the record of one request.
+    """The clock and the record of one request: the only thing that the funnel changes.
 
     Args:
         deadline_ms: when the answer is due, from now.
@@ -50,6 +48,9 @@ class Stages:
 
     Attributes:
         degraded: words for what was missing, in the order of the funnel.
+        durations: (stage, s) of every stage that was run.
+        failures: (stage, `error` or `deadline`) of every stage that failed or was left out.
+        candidates: how many items each source found; empty before they were asked.
     """
 
     def __init__(self, deadline_ms: float, now: Callable[[], float] = perf_counter) -> None:
@@ -57,6 +58,9 @@ class Stages:
         self._deadline_s = deadline_ms / 1000
         self._started_s = self._budget_from_s = now()
         self.degraded: list[str] = []
+        self.durations: list[tuple[str, float]] = []
+        self.failures: list[tuple[str, str]] = []
+        self.candidates: dict[str, int] = {}
 
     @property
     def took_ms(self) -> float:
@@ -83,7 +87,7 @@ class Stages:
             log.exception("stage %s failed", name)
             return self._failed(name, "error", otherwise)
         finally:
-            _DURATIONS[name].observe(self._now() - started_s)
+            self.durations.append((name, self._now() - started_s))
 
     async def wait(
         self, name: str, stage: Callable[[], Awaitable[T]], otherwise: Callable[[], T], word: str
@@ -94,14 +98,14 @@ class Stages:
             return await stage()
         except Exception as error:
             log.warning("stage %s failed: %s", name, error)
-            STAGE_FAILURES.labels(name, "error").inc()
+            self.failures.append((name, "error"))
             self.left_out(word)
             return otherwise()
         finally:
-            _DURATIONS[name].observe(self._now() - started_s)
+            self.durations.append((name, self._now() - started_s))
 
     def _failed(self, name: str, reason: str, otherwise: Callable[[], T]) -> T:
-        STAGE_FAILURES.labels(name, reason).inc()
+        self.failures.append((name, reason))
         self.left_out(name)
         return otherwise()
 

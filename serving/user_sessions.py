@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.events.schema import VISIT
-from freshet.core.metrics import SESSIONS_KNOWN
 from freshet.core.state.records import (
     HISTORY_LENGTH,
     Records,
@@ -68,7 +67,6 @@ class UserSessions:
             self._read = {
                 user_id: total for user_id, total in self._read.items() if self.index.knows(user_id)
             }
-        SESSIONS_KNOWN.set(len(self.index))
 
     def forget(self, user_ids: Collection[str]) -> None:
         """Forget people who were erased."""

@@ -9,7 +9,7 @@ from freshet.core.errors import EventError
 from freshet.core.events.codec import decode_entry
 from freshet.core.events.partition import partition_of
 from freshet.core.events.producer import Record
-from freshet.core.metrics import APPLY_DURATION, EVENTS_APPLIED
+from freshet.core.metrics import EVENTS_APPLIED
 from streams.fold_shell import FoldShell
 from streams.packed import Packed
 from streams.partition_events import WRONG_PARTITION
@@ -65,8 +65,9 @@ class CatalogShell(FoldShell[FoldedCatalog, tuple[()]]):
 
     async def _write(self, folded: FoldedCatalog) -> None:
         await self._deliver(folded.letters)
-        with APPLY_DURATION.labels(self.name).time():
-            await self.context.store.apply(folded.writes)
+        await self._apply_writes(folded.writes)
+
+    def _count(self, folded: FoldedCatalog) -> None:
         EVENTS_APPLIED.labels(self.name).inc(folded.applied)
 
     def _write_of(

@@ -6,10 +6,12 @@ It may be written twice (after a crash), so its key names the record.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 from freshet.core.errors import EventError
-from freshet.core.events.dead_letter import DeadLetter, Origin, cut_to_size
+from freshet.core.events.dead_letter import DeadLetter, Origin, cut_to_size, read_letter
 from freshet.core.events.producer import Record
-from freshet.core.metrics import EVENTS_REJECTED
 from streams.record_batch import RecordBatch
 
 MAX_DETAIL_CHARACTERS = 1_000
@@ -21,8 +23,18 @@ def dead_letter(topic: str, batch: RecordBatch, index: int, error: EventError) -
     It carries key and value byte for byte, cut only where they are beyond any good record's; the
     headers say where the record stood and what is wrong with it.
     """
-    EVENTS_REJECTED.labels(error.reason).inc()
     key, value, cut = cut_to_size(batch.keys[index], batch.values[index])
     origin = Origin(batch.topic, batch.partition, batch.offsets[index])
     detail = error.detail[:MAX_DETAIL_CHARACTERS]
     return DeadLetter(origin, error.reason, detail, key, value, cut).record(topic)
+
+
+def reasons_of_letters(topic: str, records: Iterable[Record]) -> Counter[str]:
+    """Return how many of some records are dead letters, by reason.
+
+    Args:
+        topic: of the dead letters.
+        records: records of any topic.
+    """
+    letters = (each for each in records if each.topic == topic)
+    return Counter(read_letter(each.value, each.headers or (), 0).reason for each in letters)

@@ -13,6 +13,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Generic, TypeVar
 
 from freshet.core.clock import Clock
@@ -20,17 +21,19 @@ from freshet.core.errors import EventError, ServiceError
 from freshet.core.events.producer import EventProducer, Record
 from freshet.core.events.topics import Topics
 from freshet.core.metrics import (
+    APPLY_DURATION,
     BATCH_EVENTS,
     EVENT_FRESHNESS,
     EVENTS_LOST,
+    EVENTS_REJECTED,
     PARTITION_POSITION,
 )
 from freshet.core.settings import Settings
 from freshet.core.state.keys import Keys
-from streams.dead_letters import dead_letter
+from streams.dead_letters import dead_letter, reasons_of_letters
 from streams.partition_state import PartitionState
 from streams.record_batch import RecordBatch
-from streams.store import NO_POSITION, Store
+from streams.store import NO_POSITION, Store, Write
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +45,18 @@ MOST_CACHED = 200_000  # records of a fold in memory; beyond it, the cache start
 
 @dataclass(frozen=True, slots=True)
 class FoldContext:
-    """What every fold is handed by the composition root."""
+    """What every fold is handed by the composition root.
+
+    Attributes:
+        metered: whether metrics are counted; not where an evaluation runs the folds in its process.
+    """
 
     settings: Settings
     partitions: int
     store: Store
     producer: EventProducer
     clock: Clock
+    metered: bool = True
 
     @property
     def keys(self) -> Keys:
@@ -84,6 +92,7 @@ class FoldShell(ABC, Generic[Folded, Cache]):
         # Found once: looking a label up costs more than counting.
         self._lost = EVENTS_LOST.labels(self.name)
         self._batch_events = BATCH_EVENTS.labels(self.name)
+        self._apply_duration = APPLY_DURATION.labels(self.name)
         self._freshness = EVENT_FRESHNESS.labels(self.name)
         self._positions = [
             PARTITION_POSITION.labels(self.name, str(partition))
@@ -113,6 +122,10 @@ class FoldShell(ABC, Generic[Folded, Cache]):
     @abstractmethod
     async def _write(self, folded: Folded) -> None:
         """Write what the fold made, behind what must be in Kafka first."""
+
+    @abstractmethod
+    def _count(self, folded: Folded) -> None:
+        """Count what a round did, once it is written."""
 
     async def _tell(self, folded: Folded) -> None:
         """Produce what a round keeps in an outbox, once it is written; by default there is none."""
@@ -172,8 +185,10 @@ class FoldShell(ABC, Generic[Folded, Cache]):
         finally:
             self._writing.release()
         self._note_lost(lost)
-        for batch in rest:
-            self._observe(batch)
+        if self.context.metered:
+            self._count(folded)
+            for batch in rest:
+                self._observe(batch)
         async with self._telling:  # nothing is awaited before this: rounds keep their order
             await self._tell(folded)
 
@@ -190,13 +205,26 @@ class FoldShell(ABC, Generic[Folded, Cache]):
     def _note_lost(self, lost: dict[str, int]) -> None:
         # Only the start of the log may pass the position. It is counted, never silent.
         if lost:
-            self._lost.inc(sum(lost.values()))
+            if self.context.metered:
+                self._lost.inc(sum(lost.values()))
             log.error("the log lost records before they were applied: %s", lost)
+
+    async def _apply_writes(self, writes: Sequence[Write]) -> None:
+        """Write state and positions, and time it."""
+        started_s = perf_counter()
+        await self.context.store.apply(writes)
+        if self.context.metered:
+            self._apply_duration.observe(perf_counter() - started_s)
 
     async def _deliver(self, records: Sequence[Record]) -> None:
         failed = [error for error in await self.context.producer.deliver(records) if error]
         if failed:
             raise ServiceError("kafka", f"{len(failed)} records not delivered: {failed[0]}")
+        if not self.context.metered:
+            return
+        # Not before: a letter that Kafka refuses is written, and then counted, by the next worker.
+        for reason, number in reasons_of_letters(self.context.topics.dead_letters, records).items():
+            EVENTS_REJECTED.labels(reason).inc(number)
 
     def _dead_letter(self, batch: RecordBatch, index: int, error: EventError) -> Record:
         return dead_letter(self.context.topics.dead_letters, batch, index, error)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from freshet.core.events.partition import partition_of_hash
 from freshet.core.events.producer import Record
-from freshet.core.metrics import APPLY_DURATION, EVENTS_APPLIED, EVENTS_DUPLICATE
+from freshet.core.metrics import EVENTS_APPLIED, EVENTS_DUPLICATE
 from freshet.core.state.records import ITEM_DTYPE, unpack_items
 from streams.fold_shell import FoldShell
 from streams.item_fold import fold_covisits, fold_items
@@ -177,7 +177,8 @@ class ItemShell(FoldShell[FoldedDeltas, ItemCache]):
 
     async def _write(self, folded: FoldedDeltas) -> None:
         await self._deliver(folded.letters)
-        with APPLY_DURATION.labels(self.name).time():
-            await self.context.store.apply(folded.writes)
+        await self._apply_writes(folded.writes)
+
+    def _count(self, folded: FoldedDeltas) -> None:
         EVENTS_APPLIED.labels(self.name).inc(folded.applied)
         EVENTS_DUPLICATE.labels("offset").inc(folded.duplicates)

@@ -14,7 +14,6 @@ from freshet.core.events.examples import encode_example
 from freshet.core.events.producer import Record
 from freshet.core.events.schema import Slate
 from freshet.core.metrics import (
-    APPLY_DURATION,
     EVENTS_APPLIED,
     EVENTS_DUPLICATE,
     OUTCOMES_JOINED,
@@ -158,8 +157,9 @@ class JoinerShell(FoldShell[FoldedSlates, tuple[()]]):
 
     async def _write(self, folded: FoldedSlates) -> None:
         await self._deliver(folded.records)
-        with APPLY_DURATION.labels(self.name).time():
-            await self.context.store.apply(folded.writes)
+        await self._apply_writes(folded.writes)
+
+    def _count(self, folded: FoldedSlates) -> None:
         EVENTS_APPLIED.labels(self.name).inc(folded.applied)
         EVENTS_DUPLICATE.labels("outcome").inc(folded.counts["duplicates"])
         for name in SLATE_COUNTS:

@@ -15,7 +15,6 @@ from freshet.core.events.control import ERASURE_PREFIX
 from freshet.core.events.partition import murmur2_many, partition_of_hash
 from freshet.core.events.producer import Record
 from freshet.core.metrics import (
-    APPLY_DURATION,
     ERASURES,
     EVENTS_APPLIED,
     EVENTS_CLAMPED,
@@ -356,8 +355,9 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         return writes
 
     async def _write(self, folded: FoldedEvents) -> None:
-        with APPLY_DURATION.labels(self.name).time():
-            await self.context.store.apply(folded.writes)
+        await self._apply_writes(folded.writes)
+
+    def _count(self, folded: FoldedEvents) -> None:
         for name, count in folded.counts.items():
             _COUNTED[name].inc(count)
         ERASURES.inc(folded.erasures)

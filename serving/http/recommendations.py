@@ -9,6 +9,7 @@ from litestar import get, post
 
 from serving.answer import Answer, Query, RankQuery
 from serving.assembly import Served
+from serving.funnel_metrics import count_answer, counted_stages
 from serving.http.bodies import read_body, read_query
 from serving.http.caller import has_effects
 from serving.http.problems import AnyRequest
@@ -30,7 +31,9 @@ def routes(services: Services) -> list[Any]:
     @post("/v1/rank", status_code=200)
     async def post_rank(request: AnyRequest) -> Answer:
         query = await read_body(request, RankQuery)
-        served = await rank_items(services.state, query, services.new_id())
+        with counted_stages(services.state.settings) as stages:
+            served = await rank_items(services.state, query, services.new_id(), stages)
+        count_answer(served.answer)
         services.log.slate(served)
         return served.answer
 
@@ -38,7 +41,7 @@ def routes(services: Services) -> list[Any]:
 
 
 async def answer(services: Services, query: Query, *, log: bool = True) -> Served:
-    """Return a list for a user.
+    """Return a list for a user, counted in the metrics.
 
     Args:
         services: what it is made from.
@@ -46,7 +49,9 @@ async def answer(services: Services, query: Query, *, log: bool = True) -> Serve
         log: whether it leaves a trace: what a foreign page embeds as an image must not.
     """
     rng = services.rng if query.seed is None else np.random.default_rng(query.seed)
-    served = await recommend(services.state, query, services.new_id(), rng)
+    with counted_stages(services.state.settings) as stages:
+        served = await recommend(services.state, query, services.new_id(), rng, stages)
+    count_answer(served.answer)
     if log:
         services.log.slate(served)
     return served

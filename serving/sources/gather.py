@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
-from freshet.core.metrics import CANDIDATES
 from online_models.features import SOURCES
 from online_models.sources import QUOTAS
 from serving.answer import Query
@@ -21,8 +19,6 @@ from serving.sources.session import find_session
 from serving.sources.similar import find_similar
 from serving.sources.transitions import find_transitions
 from serving.sources.trending import find_trending
-
-_COUNTS: Final = {name: CANDIDATES.labels(name) for name in SOURCES}
 
 
 def gather(moment: Moment, query: Query) -> list[Found]:
@@ -45,8 +41,8 @@ def gather(moment: Moment, query: Query) -> list[Found]:
     }
     found = [moment.stages.run(name, ask[name], otherwise=Found.nothing) for name in SOURCES[:-1]]
     found.append(_popular(moment, query))
-    for name, one in zip(SOURCES, found, strict=True):
-        _COUNTS[name].inc(len(one.rows))
+    counts = zip(SOURCES, found, strict=True)
+    moment.stages.candidates = {name: len(one.rows) for name, one in counts}
     return found
 
 

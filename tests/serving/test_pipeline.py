@@ -12,7 +12,6 @@ import pytest
 from freshet.core.errors import RequestError, ServiceError
 from freshet.core.events.partition import item_hashes
 from freshet.core.events.schema import Item
-from freshet.core.metrics import STAGE_FAILURES
 from freshet.core.state.records import unpack_items
 from online_models.features import FEATURES, SOURCES
 from serving import explore, moment, ranking
@@ -48,11 +47,6 @@ def with_settings(state: State, **changes: Any) -> State:
 
 def ids(answer: Answer) -> list[str]:
     return [item.item_id for item in answer.items]
-
-
-def failures(stage: str) -> float:
-    metric = STAGE_FAILURES.labels(stage, "error")
-    return float(metric._value.get())
 
 
 # --- what is recommended ---
@@ -269,14 +263,12 @@ async def test_only_popular_items_left_is_said(
 async def test_a_source_may_fail_alone(
     state: State, monkeypatch: pytest.MonkeyPatch, source: str, function: str
 ) -> None:
-    """It is counted and named, and the others fill the list."""
+    """It is named, and the others fill the list."""
     monkeypatch.setattr(gathering, function, _broken)
-    before = failures(source)
     answer = await ask(state, COLD)
     assert answer.degraded == [source]
     assert answer.quality == "partial"
     assert len(answer.items) == 10
-    assert failures(source) == before + 1
 
 
 @pytest.mark.parametrize("stage", ["features", "rank"])

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from freshet.core.errors import ServiceError
 from freshet.core.events.codec import decode_item, encode
 from freshet.core.events.partition import partition_of
 from freshet.core.events.schema import Item
+from freshet.core.metrics import EVENTS_REJECTED
 from streams.catalog_shell import CatalogShell
 from streams.fold_shell import FoldContext
 from streams.record_batch import RecordBatch
@@ -67,3 +72,29 @@ async def test_bad_entries_are_set_aside(context: FoldContext) -> None:
         dict(record.headers)["freshet.dead-letter.reason"].decode() for record in producer.records
     ]
     assert reasons == ["empty", "invalid", "undecodable", "wrong_partition", "invalid"]
+
+
+def rejected(reason: str) -> float:
+    return float(EVENTS_REJECTED.labels(reason)._value.get())
+
+
+async def test_a_dead_letter_is_counted_when_it_is_written(context: FoldContext) -> None:
+    """Not while Kafka is away; the worker that reads the record again counts it, once."""
+    producer: Any = context.producer
+    bad: list[tuple[bytes | None, bytes | None]] = [(IDS[0].encode(), b"{bad")] * 2
+    before = rejected("undecodable")
+    producer.failing = True
+    with pytest.raises(ServiceError, match="not delivered"):
+        await apply(context, bad)
+    assert rejected("undecodable") == before
+    producer.failing = False
+    await apply(context, bad)
+    assert rejected("undecodable") == before + 2
+
+
+async def test_a_fold_that_is_not_metered_counts_nothing(context: FoldContext) -> None:
+    """As an evaluation runs it: the letters are written, and no series moves."""
+    before = rejected("undecodable")
+    await apply(replace(context, metered=False), [(IDS[0].encode(), b"{bad"), put(IDS[1], "A")])
+    assert rejected("undecodable") == before
+    assert len(context.producer.records) == 1  # type: ignore[attr-defined]
