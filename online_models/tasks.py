@@ -18,7 +18,8 @@ DWELL_S: Final = 30.0
 """From this time on a stay tells satisfaction (Fox et al. 2005, "Evaluating implicit measures")."""
 
 CONVERSION: Final = PREFERENCE[CLICK] < PREFERENCE
-"""(n_types,) bool: what says more than a click, as the schema weighs it: like, cart, purchase.
+"""(n_types,) bool: what says more than a click, as the schema weighs it: like, cart, purchase,
+share, follow.
 
 A rating weighs as a click does, whatever its stars: scales differ from log to log.
 """

@@ -24,6 +24,8 @@ _DID: Final = {
     "cart": "put in your cart",
     "purchase": "bought",
     "rating": "rated",
+    "share": "shared",
+    "follow": "followed",
 }
 _TITLE_SHOWN: Final = 60  # characters
 

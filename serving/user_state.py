@@ -22,7 +22,14 @@ from freshet.core.events.partition import partition_of
 from freshet.core.state.client import CLIENT_ERRORS, AsyncClient, together
 from freshet.core.state.keys import Keys
 from freshet.core.state.past import page_fields, past_newest_first
-from freshet.core.state.records import applied_events, interactions, segment_of, unpack_users
+from freshet.core.state.records import (
+    Records,
+    applied_events,
+    interactions,
+    segment_of,
+    unpack_users,
+)
+from freshet.core.state.unwanted import UNWANTED_DTYPE
 
 REMEMBERED_USERS: Final = 10_000
 RETRY_AFTER_S: Final = 0.25
@@ -39,10 +46,13 @@ class UserState:
     Attributes:
         record: one record of `USER_DTYPE`; all zero for a user never seen.
         past: (n,) uint32, items of the interactions before the history, newest first.
+        unwanted: (n,) of `UNWANTED_DTYPE`, items that the user rejected, newest first; expired
+            rows may be among them.
     """
 
     record: np.void
     past: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
+    unwanted: Records = field(default_factory=lambda: np.empty(0, UNWANTED_DTYPE))
 
     @property
     def known(self) -> bool:

@@ -27,7 +27,7 @@ from freshet.core.metrics import WORKER_RESTARTS
 from freshet.core.settings import Settings
 from freshet.core.state.client import CLIENT_ERRORS
 from freshet.core.state.keys import Keys
-from freshet.core.state.records import LAYOUT_VERSION
+from freshet.core.state.records import LAYOUT_VERSION, REBUILD
 from streams.app import HEARTBEAT_S, SESSION_S, create_app
 from streams.catalog_shell import CatalogShell
 from streams.clearing import keep_clear
@@ -222,7 +222,7 @@ async def _agree_on_layout(client: object, keys: Keys, partitions: int) -> None:
             raise SettingError(
                 f"{name} of the state in Redis",
                 found[name],
-                f"{value}, as this worker and the topics have it; use another FRESHET_NAMESPACE",
+                f"{value}, as this worker and the topics have it; {REBUILD}",
             )
 
 

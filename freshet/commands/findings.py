@@ -8,7 +8,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from freshet.core.state.client import SEND_BUFFER_BYTES
-from freshet.core.state.records import LAYOUT_VERSION
+from freshet.core.state.records import LAYOUT_VERSION, REBUILD
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -114,7 +114,7 @@ def judge_layout(meta: Mapping[str, str], partitions: int) -> Finding:
     wrong = [name for name, value in wanted.items() if meta.get(name) != value]
     if wrong:
         found = ", ".join(f"{name} {meta.get(name)}, expected {wanted[name]}" for name in wrong)
-        return Finding("fail", "state", found, "rebuild it under another FRESHET_NAMESPACE")
+        return Finding("fail", "state", found, REBUILD)
     return Finding("ok", "state", f"layout {LAYOUT_VERSION}, {partitions} partitions")
 
 

@@ -73,6 +73,23 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     user_ttl_s: Annotated[
         int, Meta(ge=60, description="a user without events for so long is forgotten")
     ] = 30 * 86_400
+    low_rating: Annotated[
+        float,
+        Meta(
+            ge=-1_000_000,
+            le=1_000_000,
+            description="a `rating` of so many stars or fewer counts as a `dislike`; choose it by "
+            "your scale",
+        ),
+    ] = 2.0
+    unwanted_ttl_s: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="an item that a user rejected is not offered to them for so long, unless "
+            "they take it back; 0 = never again",
+        ),
+    ] = 180 * 86_400
     covisit_distance: Annotated[
         int, Meta(ge=1, le=10, description="visits back that a visit is tied to")
     ] = 2

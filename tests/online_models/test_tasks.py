@@ -5,9 +5,9 @@ from online_models.tasks import CONVERSION, TASKS
 
 
 def test_a_conversion_says_more_than_a_click() -> None:
-    """Like, cart and purchase; neither a rating, whatever its stars, nor a dwell."""
+    """Like, cart, purchase, share and follow; neither a rating, whatever its stars, nor a dwell."""
     names = {name for name, so in zip(EVENT_TYPES, CONVERSION, strict=True) if so}
-    assert names == {"like", "cart", "purchase"}
+    assert names == {"like", "cart", "purchase", "share", "follow"}
 
 
 def test_the_click_comes_first() -> None:

@@ -9,6 +9,7 @@ also on Redis Cluster. No command enumerates keys: what must be enumerated is a 
 | ns:{u<p>}:position         | HASH   | for ever   | 11 fields                  | next offset of `events`, totals, watermark, last heartbeat |
 | ns:{u<p>}:users            | HASH   | `user_ttl` each | one field per user, 468 B each | packed user records; the field is the user id |
 | ns:{u<p>}:past             | HASH   | as the user | `PAST_PAGES` fields per user, 200 B each, none below 51 interactions | items of the interactions before the history; the field is the page and the user id |
+| ns:{u<p>}:unwanted         | HASH   | as the user | one field per user who rejected something, 9 B for each of at most `UNWANTED_CAPACITY` items | what the user does not want to be offered; the field is the user id |
 | ns:{u<p>}:erased           | HASH   | for ever   | one field per person ever erased, 45 B each | up to when events stay forgotten, ms; the field is a hash of the user id |
 | ns:{u<p>}:changes          | STREAM | for ever   | `CHANGES_KEPT` entries     | ids of the users a batch changed |
 | ns:{u<p>}:outbox           | HASH   | until Kafka has it | 4 batches, some 35 B for each event and 27 B for each transition it ends | what batches tell the other folds; the field is the next offset behind the batch |
@@ -53,6 +54,10 @@ class Keys:
     def past(self, partition: int) -> str:
         """Interactions of the users of the partition from before their histories."""
         return f"{self.namespace}:{{u{partition}}}:past"
+
+    def unwanted(self, partition: int) -> str:
+        """Items that users of the partition rejected."""
+        return f"{self.namespace}:{{u{partition}}}:unwanted"
 
     def erased(self, partition: int) -> str:
         """People of the partition who were erased."""

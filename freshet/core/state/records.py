@@ -25,7 +25,12 @@ from numpy.typing import NDArray
 
 from freshet.core.events.schema import EVENT_TYPES, INTERACTION
 
-LAYOUT_VERSION: Final = 2
+LAYOUT_VERSION: Final = 3
+REBUILD: Final = (
+    "end workers and servers, empty that Redis (`redis-cli FLUSHDB`) and start `freshet worker`, "
+    "which folds again what Kafka keeps; or use another FRESHET_NAMESPACE"
+)
+"""What to do about state that cannot be used."""
 EMBEDDING_DIM: Final = 64
 HISTORY_LENGTH: Final = 50
 RECENT_EVENT_IDS: Final = 16
@@ -230,5 +235,5 @@ def _refuse_others(layouts: NDArray[np.uint8], known: set[int]) -> None:
     if found:
         raise ValueError(
             f"records of layout {sorted(found)}, expected {LAYOUT_VERSION}: the state was written "
-            "by another version of Freshet; rebuild it from the log under a new namespace"
+            f"by another version of Freshet; {REBUILD}"
         )
