@@ -1,7 +1,7 @@
 """What a user does not want to be offered: items that they disliked, hid or reported.
 
-Law: one row per item, the newest rejection of it, written by the user fold; see
-`streams/unwanted.py`. A row ends when the user takes it back (`TAKES_BACK`) or after the setting
+Law: one row per item, the newest rejection of it, written by the user fold.
+A row ends when the user takes it back (`TAKES_BACK`) or after the setting
 `unwanted_ttl_s`, in event time.
 """
 
