@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 import uvicorn
 
+from freshet.core.address import host_port, http_url, listening_socket
 from freshet.core.clock import system_clock
 from freshet.core.errors import ServiceError, SettingError
 from freshet.core.events.cluster import discover_partitions
@@ -33,6 +34,7 @@ from serving.change_follower import BLOCK_MS, ItemFollower, UserFollower
 from serving.erasures import RedisErasures
 from serving.http.app import create_app
 from serving.http.feed import MAX_MESSAGE_BYTES
+from serving.http.protocol import ConnectionLimits, bounded_protocol
 from serving.http.services import Services
 from serving.item_state import ItemState
 from serving.item_table import ItemTable
@@ -110,9 +112,8 @@ async def _answer_until_asked(
     background: tuple[Callable[[], Any], ...],
     announce: Callable[[str], None],
 ) -> None:
-    host, port = listener.getsockname()[:2]
-    host = f"[{host}]" if ":" in host else host
-    server = _Server(_uvicorn_config(services), lambda: announce(f"http://{host}:{port}"))
+    url = http_url(services.state.settings.http_host, listener.getsockname()[1])
+    server = _Server(_uvicorn_config(services), lambda: announce(url))
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(run()) for run in background]
         # A collection walks every object of the catalogue: tens of ms in the middle of a request.
@@ -144,9 +145,12 @@ class _Server(uvicorn.Server):
 
 
 def _uvicorn_config(services: Services) -> uvicorn.Config:
+    settings = services.state.settings
+    head_s, body_s = settings.http_head_timeout_s, settings.http_body_timeout_s
+    limits = ConnectionLimits(head_s, body_s, take_s=body_s)
     return uvicorn.Config(
         create_app(services),
-        http="httptools",
+        http=bounded_protocol(limits),
         ws="websockets-sansio",
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,  # costs more milliseconds than it saves on a loopback
@@ -159,16 +163,11 @@ def _uvicorn_config(services: Services) -> uvicorn.Config:
 
 def _bind(settings: Settings) -> socket.socket:
     """Return the listening address, taken before anything is loaded."""
-    family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((settings.http_host, settings.http_port))
+        return listening_socket(settings.http_host, settings.http_port)
     except OSError as error:
-        listener.close()
-        address = f"{settings.http_host}:{settings.http_port}"
+        address = host_port(settings.http_host, settings.http_port)
         raise SettingError("http_port", address, f"a free address ({error.strerror})") from error
-    return listener
 
 
 async def _wait_for_redis(redis: AsyncClient, settings: Settings) -> None:

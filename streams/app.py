@@ -74,7 +74,7 @@ def create_app(
 
     app = FreshetApp(
         settings.namespace,
-        broker="kafka://" + settings.kafka_bootstrap.replace(",", ";kafka://"),
+        broker=";".join(f"kafka://{each.strip()}" for each in settings.kafka_bootstrap.split(",")),
         store="memory://",
         # Faust makes this folder, and keeps nothing in it.
         datadir=str(Path(tempfile.gettempdir()) / f"freshet-faust-{os.getuid()}"),

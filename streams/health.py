@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
+from freshet.core.address import host_port, listening_socket
 from freshet.core.errors import SettingError
+
+TIMEOUT_S: Final = 10.0  # a client that says nothing for so long is let go
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +50,8 @@ class HealthServer:
 
     def __init__(self, host: str, port: int, health: Callable[[], Health]) -> None:
         class Handler(BaseHTTPRequestHandler):
+            timeout = TIMEOUT_S
+
             def do_GET(self) -> None:  # the name is http.server's
                 self._answer(*_answer(self.path, health))
 
@@ -62,16 +66,19 @@ class HealthServer:
                 pass
 
         class Server(ThreadingHTTPServer):
-            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
             daemon_threads = True
 
         try:
-            self._server = Server((host, port), Handler)
+            listener = listening_socket(host, port)
         except OSError as error:
             raise SettingError(
-                "worker_metrics_port", f"{host}:{port}", f"a free address ({error.strerror})"
+                "worker_metrics_port", host_port(host, port), f"a free address ({error.strerror})"
             ) from error
-        self.port = int(self._server.server_address[1])
+        self._server = Server(listener.getsockname(), Handler, bind_and_activate=False)
+        self._server.socket.close()
+        self._server.socket = listener
+        self._server.server_activate()
+        self.port = int(listener.getsockname()[1])
         threading.Thread(target=self._server.serve_forever, name="health", daemon=True).start()
 
     def close(self) -> None:

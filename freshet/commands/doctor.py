@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from freshet.commands.findings import (
     judge_send_buffer,
     judge_topics,
 )
+from freshet.core.address import http_url, is_taken
 from freshet.core.distribution import install_advice
 from freshet.core.errors import BundleError, FreshetError
 from freshet.core.settings import Settings, describe_settings, load_settings, value_text
@@ -191,11 +191,11 @@ def _models(settings: Settings) -> Iterator[Finding]:
 def _server(settings: Settings) -> Iterator[Finding]:
     import httpx
 
-    url = f"http://{settings.http_host}:{settings.http_port}"
+    url = http_url(settings.http_host, settings.http_port)
     try:
         answer = httpx.get(f"{url}/readyz", timeout=TIMEOUT_S)
-    except httpx.HTTPError:
-        if _is_taken(settings.http_host, settings.http_port):
+    except (httpx.HTTPError, httpx.InvalidURL):
+        if is_taken(settings.http_host, settings.http_port, TIMEOUT_S):
             yield Finding("fail", "server", f"port {settings.http_port} belongs to another program",
                           "set FRESHET_HTTP_PORT")  # fmt: skip
         else:
@@ -213,12 +213,6 @@ def _tried(what: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding
         yield from look()
     except FreshetError as error:
         yield Finding("fail", what, str(error), "mend the service above first")
-
-
-def _is_taken(host: str, port: int) -> bool:
-    with closing(socket.socket()) as probe:
-        probe.settimeout(TIMEOUT_S)
-        return probe.connect_ex((host, port)) == 0
 
 
 def _print_finding(finding: Finding) -> None:

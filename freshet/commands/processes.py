@@ -18,6 +18,7 @@ import psutil
 
 from freshet.commands.backends import Durable, Say, start_backends
 from freshet.commands.running import announce, require_none
+from freshet.core.address import http_url
 from freshet.core.errors import ServiceError
 from freshet.core.settings import Settings, environment_of
 from freshet.embedded.child import Child
@@ -137,7 +138,7 @@ def start_server(settings: Settings, *, log: Path, wait_until_ready: bool = True
     child = Child("server", command, log=log, environment=environment_of(settings))
     try:
         child.wait_until_ready(lambda: bool(_listening_ports(child)), SERVER_READY_S)
-        url = f"http://127.0.0.1:{_listening_ports(child)[0]}"
+        url = http_url(settings.http_host, _listening_ports(child)[0])
         if wait_until_ready:
             child.wait_until_ready(lambda: _is_ready(url), SERVER_READY_S)
     except BaseException:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from freshet.core.address import http_url
 from freshet.core.errors import FreshetError
 from freshet.core.settings import Settings, load_settings
 
@@ -84,7 +85,7 @@ def command(
         _print_json(verdict)
         sys.exit(0 if verdict["equal"] else 1)
     settings = load_settings()
-    url = url or f"http://{settings.http_host}:{settings.http_port}"
+    url = url or http_url(settings.http_host, settings.http_port)
     _print_json(
         _replay(
             settings,

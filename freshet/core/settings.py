@@ -155,6 +155,18 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         "127.0.0.1"
     )
     http_port: Annotated[int, Meta(ge=0, le=65535, description="port of `freshet serve`")] = 8080
+    http_head_timeout_s: Annotated[
+        float,
+        Meta(gt=0, le=300, description="address and headers of a request arrive within so long"),
+    ] = 10.0
+    http_body_timeout_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3_600,
+            description="the body of a request arrives, and an answer is taken, within so long",
+        ),
+    ] = 30.0
     allowed_origins: Annotated[
         tuple[Annotated[str, Meta(pattern=_ORIGIN)], ...],
         Meta(

@@ -36,6 +36,19 @@ def test_without_services_it_says_what_to_start() -> None:
     assert found["model"]["level"] == found["server"]["level"] == "warn"
 
 
+@pytest.mark.parametrize("host", ["::1", "[::1]", "::", "0.0.0.0", "127.0.0.1"])
+def test_addresses_of_ipv6_are_looked_at(host: str) -> None:
+    """Without a traceback, and named as a URL has them."""
+    away = Settings(
+        kafka_bootstrap="[::1]:1", redis_url="redis://[::1]:1", http_host=host, http_port=1
+    )
+    code, found = _doctor(away)
+    assert code == 1
+    assert found["kafka"]["level"] == found["redis"]["level"] == "fail"
+    url = "http://[::1]:1" if ":" in host else "http://127.0.0.1:1"
+    assert found["server"]["found"] == f"none at {url}"
+
+
 def test_a_running_installation_is_well(
     settings: Settings,
     worker: Callable[[Settings], Child],

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from freshet.core.address import http_url
 from freshet.core.errors import SettingError
 from streams.health import Health, HealthServer
 
@@ -23,6 +24,17 @@ def server(state: dict[str, Health]) -> Iterator[HealthServer]:
     server = HealthServer("127.0.0.1", 0, lambda: state["now"])
     yield server
     server.close()
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]", "::", "127.0.0.1", "0.0.0.0"])
+def test_a_worker_answers_at_any_address(host: str) -> None:
+    """IPv6 too, with and without brackets."""
+    server = HealthServer(host, 0, lambda: OK)
+    try:
+        url = http_url(host, server.port)
+        assert httpx.get(f"{url}/livez").json()["lag"] == OK.lag
+    finally:
+        server.close()
 
 
 def test_a_worker_that_gets_on_says_so(server: HealthServer) -> None:

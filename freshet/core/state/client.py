@@ -17,6 +17,8 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from freshet.core.address import split_host_port
+
 Client = redis.Redis | redis.RedisCluster
 AsyncClient = redis.asyncio.Redis | redis.asyncio.RedisCluster
 CLIENT_ERRORS: Final = (redis.RedisError, redis.exceptions.RedisClusterException, OSError)
@@ -197,11 +199,9 @@ def _first_node(url: str) -> tuple[str, list[tuple[str, int]]]:
 
     >>> _first_node("rediss+cluster://me:secret@one:7000,two")
     ('rediss://me:secret@one:7000', [('two', 6379)])
+    >>> _first_node("redis+cluster://[::1]:7000,[::1]:7001")
+    ('redis://[::1]:7000', [('::1', 7001)])
     """
     scheme, _, rest = url.partition(_CLUSTER)
     first, *others = rest.partition("/")[0].split(",")  # a cluster has one database
-    addresses = []
-    for each in others:
-        host, _, port = each.rpartition(":") if ":" in each else (each, "", _DEFAULT_PORT)
-        addresses.append((host, int(port)))
-    return f"{scheme}://{first}", addresses
+    return f"{scheme}://{first}", [split_host_port(each, _DEFAULT_PORT) for each in others]
