@@ -14,6 +14,7 @@ from pathlib import Path
 from freshet.core.errors import ServiceError
 
 POLL_S = 0.02
+STOPPED_WITHIN_S = 10.0
 
 
 class Child:
@@ -98,9 +99,45 @@ class Child:
             self._swept = True
         return self.process.wait()
 
+    def freeze(self) -> None:
+        """Take the processor from it; see `freeze`."""
+        freeze(self.pid)
+
+    def thaw(self) -> None:
+        """Let it go on when it is frozen."""
+        self.process.send_signal(signal.SIGCONT)
+
     def log_tail(self, lines: int = 20) -> str:
         """Return the last lines that this child wrote."""
         with self.log.open("rb") as file:
             file.seek(self._log_start)
             written = file.read().decode(errors="replace").splitlines()
         return "\n".join([*written[-lines:], f"(the whole log: {self.log})"])
+
+
+def freeze(pid: int) -> None:
+    """Take the processor from a process, and return when none of its threads runs any more.
+
+    The signal only asks: on a busy machine the threads run on until one of them has its turn, and
+    answer requests meanwhile.
+
+    Raises:
+        ProcessLookupError: there is no such process.
+        ServiceError: it still runs after `STOPPED_WITHIN_S`.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    deadline = time.monotonic() + STOPPED_WITHIN_S
+    while not is_frozen(pid):
+        if time.monotonic() > deadline:
+            raise ServiceError(f"process {pid}", f"not frozen within {STOPPED_WITHIN_S:.0f} s")
+        time.sleep(POLL_S / 10)
+
+
+def is_frozen(pid: int) -> bool:
+    """Return whether no thread of a process runs or may run; a process that ended is frozen too."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            # The state follows the name, which may hold anything; see proc(5).
+            if (thread / "stat").read_text().rpartition(")")[2].split()[0] not in "TtZX":
+                return False
+    return True

@@ -6,7 +6,6 @@ Topics are not created by being named, as on a cluster that is run with care.
 from __future__ import annotations
 
 import fcntl
-import signal
 import subprocess
 import tempfile
 import time
@@ -103,11 +102,11 @@ class KafkaBroker:
 
     def freeze(self) -> None:
         """Take the processor from it: connections stay open, and nobody answers."""
-        self.child.process.send_signal(signal.SIGSTOP)
+        self.child.freeze()
 
     def thaw(self) -> None:
         """Let a frozen broker go on."""
-        self.child.process.send_signal(signal.SIGCONT)
+        self.child.thaw()
 
     def terminate(self) -> None:
         """Ask it to end, without waiting; one that is frozen goes on first."""

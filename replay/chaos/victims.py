@@ -7,9 +7,7 @@ with the thread that started them.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +24,7 @@ from freshet.core.errors import ServiceError
 from freshet.core.settings import Settings, environment_of
 from freshet.core.state.keys import Keys
 from freshet.embedded.broker import EmbeddedBroker
-from freshet.embedded.child import Child
+from freshet.embedded.child import Child, freeze
 from freshet.embedded.kafka import KafkaBroker
 from freshet.embedded.redis import RedisServer
 from replay.chaos.kafka_commits import KafkaCommits
@@ -156,8 +154,8 @@ class Victims:
     def frozen_worker(self, number: int) -> Iterator[None]:
         """Freeze a worker for as long as the context lasts."""
         process = self.worker_below(self.workers[number])
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.suspend()
+        with contextlib.suppress(ProcessLookupError):
+            freeze(process.pid)
         try:
             yield
         finally:
@@ -167,11 +165,11 @@ class Victims:
     @contextlib.contextmanager
     def frozen_broker(self) -> Iterator[None]:
         """Freeze the broker for as long as the context lasts."""
-        os.kill(self.broker.child.pid, signal.SIGSTOP)
+        self.broker.child.freeze()
         try:
             yield
         finally:
-            os.kill(self.broker.child.pid, signal.SIGCONT)
+            self.broker.child.thaw()
 
     @contextlib.contextmanager
     def dead_broker(self) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """The door: every verb is there, help is quick, errors are sentences."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 
@@ -45,6 +46,27 @@ def test_help_imports_nothing_heavy() -> None:
     )
     assert done.stderr.strip() == "[]"
     assert "demo" in done.stdout
+
+
+def test_the_threads_of_numpy_are_limited_before_it_is_loaded() -> None:
+    """By the entry point and not by an import; a value that is set already stays."""
+    program = (
+        "import os, sys; from freshet.commands import main; before = dict(os.environ);"
+        "main.cli.main = lambda *_, **__: print("
+        "    os.environ['OPENBLAS_NUM_THREADS'], 'numpy' in sys.modules);"
+        "assert 'numpy' not in sys.modules; main.main([]);"
+        "print(before.get('OPENBLAS_NUM_THREADS'))"
+    )
+    plain = {name: value for name, value in os.environ.items() if "OPENBLAS" not in name}
+    for environment, expected in (
+        (plain, "1 False\nNone\n"),
+        (plain | {"OPENBLAS_NUM_THREADS": "2"}, "2 False\n2\n"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert done.stdout == expected
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from freshet.core.errors import ServiceError
-from freshet.embedded.child import Child
+from freshet.embedded.child import Child, is_frozen
 
 pytestmark = pytest.mark.services
 
@@ -19,6 +19,13 @@ STUBBORN = [
     "-c",
     "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True);"
     "[signal.pause() for _ in iter(int, 1)]",
+]
+BUSY = [
+    sys.executable,
+    "-c",
+    "import threading, time; print('up', flush=True);"
+    "[threading.Thread(target=lambda: [time.sleep(0.001) for _ in iter(int, 1)]).start()"
+    " for _ in range(8)]",
 ]
 
 
@@ -40,6 +47,26 @@ def test_a_stubborn_child_is_killed(tmp_path: Path) -> None:
     """A child that ignores SIGTERM does not survive stop."""
     child = _start(STUBBORN, tmp_path / "log")
     assert child.stop(timeout_s=0.2) == -signal.SIGKILL
+
+
+def test_a_frozen_child_has_stopped_when_freezing_returns(tmp_path: Path) -> None:
+    """All of its threads: the signal alone lets them run on for a while. Awake, it goes on."""
+    child = _start(BUSY, tmp_path / "log")
+    for _ in range(20):
+        assert not is_frozen(child.pid)
+        child.freeze()
+        assert is_frozen(child.pid)
+        child.thaw()
+    child.kill()
+    assert is_frozen(child.pid)
+
+
+def test_what_is_not_there_cannot_be_frozen(tmp_path: Path) -> None:
+    """Who freezes it hears of it."""
+    child = _start(SLEEP, tmp_path / "log")
+    child.stop()
+    with pytest.raises(ProcessLookupError):
+        child.freeze()
 
 
 def test_stopping_twice_changes_nothing(tmp_path: Path) -> None:

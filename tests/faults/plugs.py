@@ -15,7 +15,7 @@ import redis
 from freshet.core.events.partition import partition_of
 from freshet.core.settings import Settings
 from freshet.core.state.keys import Keys
-from freshet.embedded.child import Child
+from freshet.embedded.child import Child, freeze
 from freshet.embedded.redis import RedisServer
 from freshet.embedded.redis_cluster import RedisCluster, RedisNode
 
@@ -63,7 +63,7 @@ def server_of(server: RedisUnderTest, settings: Settings, user_id: str) -> Redis
 def frozen(*pids: int) -> Iterator[None]:
     """Stop processes as a pause of their machine would, and let them go on in the end."""
     for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+        freeze(pid)
     try:
         yield
     finally:

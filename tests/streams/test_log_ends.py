@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -74,9 +72,9 @@ def test_a_frozen_broker_answers_nothing(
         discover_partitions(Settings(namespace="frozen", kafka_bootstrap=broker.bootstrap))
         ends = LogEnds(broker.bootstrap, {"users": Topics("frozen").events})
         wait_until(lambda: ends.read([("users", 0)]) == {("users", 0): 0})
-        os.kill(broker.child.pid, signal.SIGSTOP)
+        broker.child.freeze()
         try:
             assert ends.read([("users", 0)]) == {}
         finally:
-            os.kill(broker.child.pid, signal.SIGCONT)
+            broker.child.thaw()
         wait_until(lambda: ends.read([("users", 0)]) == {("users", 0): 0})

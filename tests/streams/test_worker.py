@@ -27,7 +27,7 @@ from freshet.core.events.topics import Topics
 from freshet.core.progress import ProgressReader
 from freshet.core.settings import Settings, environment_of
 from freshet.embedded.broker import PARTITION_BYTES
-from freshet.embedded.child import Child
+from freshet.embedded.child import Child, freeze
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(120)]
 
@@ -135,7 +135,7 @@ def test_a_worker_that_was_frozen_ends_itself_when_it_wakes(
     wait_until(lambda: lag() == 0)
     (process,) = psutil.Process(supervisor.pid).children(recursive=True) or [None]
     assert process is not None
-    process.suspend()
+    freeze(process.pid)
     woken_at = time.monotonic() + 12
     send(settings, 5)
     wait_until(lambda: time.monotonic() > woken_at)
@@ -159,7 +159,7 @@ def test_what_the_log_drops_while_a_worker_runs_is_counted(
 
     wait_until(lambda: total("next") == 5)
     process = psutil.Process(supervisor.pid).children(recursive=True)[0]
-    process.suspend()
+    freeze(process.pid)
     sent = 5 + PARTITION_BYTES // 5_000
     send(settings, sent - 5, first=5, context_bytes=10_000)  # twice as much as the broker keeps
     process.resume()
