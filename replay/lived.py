@@ -175,21 +175,23 @@ class LivedLog:
         except FreshetError:  # nothing is offered yet
             return None
 
-    def rank(self, event: int, rows: NDArray[np.int64]) -> Scored:
+    def rank(self, event: int, rows: NDArray[np.int64], *, by_clicks: bool = True) -> Scored:
         """Return how the product ranks now, for the user of an event, items that others chose.
 
-        It ranks by clicks alone, whatever else the installation values. Who leads for everyone
-        stays as it was when `ask` last computed it, so that no later answer depends on this one.
+        Who leads for everyone stays as it was when `ask` last computed it, so that no later answer
+        depends on this one.
 
         Args:
             event: whose user asks.
             rows: (n,) distinct rows of the log.
+            by_clicks: by clicks alone, whatever else the installation values.
         """
         ids = [self.log.items[row].item_id for row in rows.tolist()]
         query = RankQuery(user=self._events[event].user_id, items=ids)
         scores = np.full(len(rows), np.nan)
         try:
-            served = self._wait(rank_items(self._state_of_clicks, query, _UNNAMED))
+            state = self._state_of_clicks if by_clicks else self._state
+            served = self._wait(rank_items(state, query, _UNNAMED))
         except RequestError:  # nothing of it is offered yet
             return Scored(scores, by_ranker=False)
         answer, place = served.answer, {item_id: at for at, item_id in enumerate(ids)}

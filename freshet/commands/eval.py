@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
@@ -18,14 +18,13 @@ from freshet.core.errors import FreshetError
 from freshet.core.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, TaskID
-    from rich.table import Table
 
     from freshet.core.events.schema import Event
     from online_models.training.exposures import Exposure
     from online_models.training.log import TrainingLog
     from replay.evaluate.check import Check
-    from replay.evaluate.click_figures import ClickFigures
     from replay.evaluate.figures import Figures
     from replay.evaluate.freshness import Freshness
     from replay.evaluate.judge import Plan, Trainer
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from replay.evaluate.random_labels import Scorer
     from replay.evaluate.request import Contestant
 
-SHOWN: Final = ("recall10", "recall20", "mrr20", "ndcg10", "coverage10")
 _CHALLENGER_S: Final = 60.0  # as long as the network may take
 PROTOCOL: Final = (
     "Events are lived in the order of their times; equal times keep the order of the file. A "
@@ -47,7 +45,13 @@ PROTOCOL: Final = (
     "are trained when the judging begins and anew in its course. Equal scores keep the order of "
     "the candidates' fused rank; baselines order equal scores by the hash of the item.",
     "The baselines have one setting each for all logs, and learn from every event before the "
-    "request; item-knn, ials and ease are retrained daily at most.",
+    "request, impressions among them; item-knn, ials and ease are trained when the judging begins, "
+    "whenever the product is, and on days by which the visits have grown by a tenth or by 5,000. "
+    "Each stands in the table twice: as the product it hides the last 50 items of the user, and, "
+    "where that makes a difference, once more all that the user ever acted on. Equal counts are in "
+    "the order of recent visits.",
+    "A rejection (hide, dislike, report, few stars) is never a target. Lists are also asked for "
+    "before rejections, to see whether they hold what is then rejected.",
     "The encoder alone ranks the whole catalogue, in three rows that are no baselines and begin "
     "with one training when the judging begins: frozen is never trained again, daily is trained "
     "on when a day begins and the visits have grown by a tenth, online learns a few batches every "
@@ -133,7 +137,9 @@ def command(
     then learned from too; nothing is ever computed with what came later.
 
     The last line is one JSON object: for each log the product's figures and its difference to the
-    best of the simple methods, in per cent of Recall@20, with an interval of 95 %.
+    best of the simple methods, in per cent of Recall@20, with an interval of 95 %. Where a leak
+    check failed, no figure of the log is quoted, `difference` is null, `checks_failed` names the
+    checks, and the exit code is 1.
 
     \b
     Examples:
@@ -153,8 +159,6 @@ def command(
     from replay.evaluate.figures import figures
     from replay.evaluate.freshness import daily, measure_freshness
     from replay.evaluate.judge import Plan
-    from replay.evaluate.leaks import sentences
-    from replay.evaluate.remarks import remarks
 
     settings = load_settings()
     plan = Plan(requests=requests, trainings=trainings)
@@ -171,12 +175,8 @@ def command(
             outcome = _judge(
                 log, settings, plan, seed, report, models=models, challenger=challenger
             )
-            found.append(figures(outcome, seed))
-            console.print(_table(found[-1]))
-            if found[-1].clicks is not None:
-                console.print(_clicks_table(found[-1].name, found[-1].clicks))
-            for remark in [*remarks(found[-1]), *sentences(checks[log.name])]:
-                console.print(f"- {remark}")
+            found.append(figures(outcome, seed, checks[log.name]))
+            _print(console, found[-1])
             if freshness:
                 trainer = _trainer(log, seed, models=models, challenger=challenger)
                 often = daily(log.arrays, plan)
@@ -184,25 +184,63 @@ def command(
     if report_file is not None:
         _write_report(report_file, found, checks, fresh, plan, seed)
         console.print(f"report: {report_file}")
+    failed = {each.name: each.checks_failed for each in found if each.checks_failed}
     if as_json:
-        click.echo(msgspec.json.encode({"logs": found, "checks": checks, "freshness": fresh}))
-        return
-    failed = {
-        name: [each.name for each in some if not each.passed] for name, some in checks.items()
+        whole = {"logs": found, "checks": checks, "checks_failed": failed, "freshness": fresh}
+        click.echo(msgspec.json.encode(whole))
+    else:
+        click.echo(msgspec.json.encode(_short(found, failed, fresh, requests, seed)))
+    if failed:
+        click.get_current_context().exit(1)
+
+
+def _print(console: Console, found: Figures) -> None:
+    """Print what is to be known of a log: the bad news, then the tables, then the leak checks."""
+    from replay.evaluate.leaks import sentences
+    from replay.evaluate.remarks import remarks
+    from replay.evaluate.tables import tables
+
+    for remark in remarks(found):
+        console.print(f"- {remark}", markup=False)
+    for table in tables(found):
+        console.print(table)
+    for sentence in sentences(found.checks):
+        console.print(f"- {sentence}", markup=False)
+
+
+def _short(
+    found: list[Figures],
+    failed: dict[str, list[str]],
+    fresh: list[Freshness],
+    requests: int,
+    seed: int,
+) -> dict[str, object]:
+    """Return the last line: what to quote of each log, and the bad news."""
+    from replay.evaluate.remarks import remarks
+
+    not_passed = {
+        each.name: [check.name for check in each.checks if not check.passed] for each in found
     }
-    click.echo(
-        msgspec.json.encode(
-            {
-                "logs": {each.name: each.headline for each in found},
-                "clicks": {each.name: each.clicks for each in found if each.clicks is not None},
-                "requests": requests,
-                "seed": seed,
-                "leak_checks": sum(map(len, checks.values())),
-                "leak_checks_not_passed": {name: some for name, some in failed.items() if some},
-                "freshness": fresh,
-            }
-        )
-    )
+    # What is predicted of clicks and rejections is a figure too: none where a check failed.
+    quoted = [each for each in found if not each.checks_failed]
+    return {
+        "logs": {each.name: each.headline for each in found},
+        "checks_failed": failed,
+        "bad_news": {each.name: remarks(each) for each in found},
+        "clicks": {each.name: each.clicks for each in quoted if each.clicks is not None},
+        "rejections": {
+            each.name: each.rejections for each in quoted if each.rejections is not None
+        },
+        "never_played": {
+            each.name: [scores.contestant for scores in each.scores if not scores.played]
+            for each in found
+        },
+        "requests": requests,
+        "seed": seed,
+        "leak_checks": sum(len(each.checks) for each in found),
+        "leak_checks_not_passed": {name: some for name, some in not_passed.items() if some},
+        "freshness": fresh,
+    }
 
 
 def _move(progress: Progress, bar: TaskID, share: float) -> None:
@@ -233,10 +271,10 @@ def _judge(
     """Return what everyone foresaw of a log."""
     from replay.evaluate.baselines import baselines
     from replay.evaluate.encoder_rows import encoder_rows
-    from replay.evaluate.judge import Judge
+    from replay.evaluate.judge import Judge, training_events
 
     trainer = _trainer(log, seed, models=models, challenger=challenger)
-    others = baselines(log.arrays)
+    others = baselines(log.arrays, training_events(log.arrays, plan)[1:])
     parts: list[Contestant] = []
     if models:
         from online_models.training.lone_encoder import Effort, LoneEncoder
@@ -277,47 +315,9 @@ def _checks(log: _Log, settings: Settings, seed: int, *, models: bool) -> list[C
 
     def others(arrays: TrainingLog) -> list[Contestant]:
         parts = encoder_rows(arrays, fresh, first) if models else []
-        return [*baselines(arrays), *parts]
+        return [*baselines(arrays, [first]), *parts]
 
     return check_leaks(log.arrays, log.events, settings, others, fit=fit, seed=seed)
-
-
-def _table(found: Figures) -> Table:
-    """Return the contestants of a log, the best first."""
-    from rich.table import Table
-
-    table = Table(title=f"{found.name}: {found.requests:,} requests", title_justify="left")
-    table.add_column("contestant")
-    for name in SHOWN:
-        table.add_column(name, justify="right")
-    for scores in found.scores:
-        style = "bold" if scores.contestant == "product" else None
-        values = (_shown(getattr(scores, name)) for name in SHOWN)
-        table.add_row(scores.contestant, *values, style=style)
-    return table
-
-
-def _clicks_table(name: str, clicks: ClickFigures) -> Table:
-    """Return what everyone foresaw of the clicks on what was shown."""
-    from rich.table import Table
-
-    title = f"{name}: clicks on {clicks.impressions:,} impressions"
-    table = Table(title=title, title_justify="left")
-    table.add_column("contestant")
-    for column in ("AUC", "log loss", "calibration error", "foreseen / true"):
-        table.add_column(column, justify="right")
-    for each in clicks.scores:
-        estimates = (each.auc, each.log_loss, each.foreseen_over_true)
-        auc, loss, ratio = (_shown(found and found.value) for found in estimates)
-        style = "bold" if each is clicks.product else None
-        table.add_row(
-            each.contestant, auc, loss, _shown(each.calibration_error), ratio, style=style
-        )
-    return table
-
-
-def _shown(value: Any) -> str:
-    return "-" if value is None else f"{value:.4f}"
 
 
 def _write_report(

@@ -68,6 +68,14 @@ class Histories:
             mask=mask,
         )
 
+    def seen(self, event: int) -> NDArray[np.int64]:
+        """Return the distinct rows that the user of an event had acted on when it was asked for."""
+        user, asked = self._log.user[event], self.asked_at[event]
+        start, end = np.searchsorted(
+            self._keys, [user * len(self._log), user * len(self._log) + asked]
+        )
+        return np.unique(self._log.item[self._events[start:end]])
+
     def available(self, event: int) -> NDArray[np.bool_]:
         """Return (n_items,) which items existed when an event was asked for."""
         return np.asarray(self._exists_from <= self.asked_at[event])

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from online_models.training.log import TARGET, TrainingLog
 from online_models.training.slates import Slates
+from replay.evaluate.baselines.popularity import RATE_STRENGTH
 from replay.evaluate.item_counts import ItemCounts
 from replay.evaluate.request import Rows
 
-RATE_STRENGTH: Final = 20.0  # impressions that the rate of all items weighs in that of one
-RECENT_VISITS: Final = 2_000
+RECENT_VISITS: Final = (500, 2_000, 10_000)
+RECENT_IMPRESSIONS: Final = (2_000, 20_000)
 
 
 class ClickBaseline(Protocol):
@@ -42,45 +43,66 @@ class ClickBaseline(Protocol):
 
 
 class ItemClickRate:
-    """Clicks over impressions of the item so far, drawn towards the rate of all items."""
+    """Clicks over impressions of the item, drawn towards the rate of all items.
 
-    name = "item click rate"
+    Args:
+        log: the log.
+        slates: of the log.
+        window: how many of the newest impressions; clicks count since the oldest. None = all.
+    """
+
     is_probability = True
 
-    def __init__(self, log: TrainingLog, slates: Slates) -> None:
-        self._impressions = ItemCounts(log, slates.impressions)
+    def __init__(self, log: TrainingLog, slates: Slates, window: int | None = None) -> None:
+        self.name = "item click rate" if window is None else f"item click rate, last {window:,}"
+        self._windowed = window is not None
+        self._impressions = ItemCounts(log, slates.impressions, window)
         self._clicks = ItemCounts(log, slates.clicks)
 
     def learn(self, end: int) -> None:
         """Count what was shown and clicked on before `end`."""
         self._impressions.learn(end)
-        self._clicks.learn(end)
+        self._clicks.learn(end, self._impressions.oldest if self._windowed else 0)
 
     def scores(self, items: Rows) -> NDArray[np.float64]:
         """Return the (k,) smoothed rates; one half before anything was shown."""
-        rate = (self._clicks.learned + 1) / (self._impressions.learned + 2)
+        rate = (self._clicks.counted + 1) / (self._impressions.counted + 2)
         clicks = self._clicks.of_item[items] + RATE_STRENGTH * rate
         return np.asarray(clicks / (self._impressions.of_item[items] + RATE_STRENGTH))
 
 
-class RecentPopularity:
-    """How many of the last visits, of anyone, were to the item."""
+class Counted:
+    """How many of the newest of some events, of anyone, were about the item."""
 
-    name = "recent popularity"
     is_probability = False
 
-    def __init__(self, log: TrainingLog) -> None:
-        self._visits = ItemCounts(log, np.flatnonzero(TARGET[log.kind]), RECENT_VISITS)
+    def __init__(self, name: str, log: TrainingLog, events: Rows, window: int | None) -> None:
+        self.name = name
+        self._counts = ItemCounts(log, events, window)
 
     def learn(self, end: int) -> None:
-        """Count the visits before `end`."""
-        self._visits.learn(end)
+        """Count the events before `end`."""
+        self._counts.learn(end)
 
     def scores(self, items: Rows) -> NDArray[np.float64]:
-        """Return the (k,) counts."""
-        return self._visits.of_item[items]
+        """Return the (k,) counts; of equal ones, the item of the newer event is a little above."""
+        return np.asarray(self._counts.of_item[items] + self._counts.recency[items])
 
 
 def click_baselines(log: TrainingLog, slates: Slates) -> list[ClickBaseline]:
     """Return the baselines of a log, none of which has learned anything."""
-    return [ItemClickRate(log, slates), RecentPopularity(log)]
+    visits = np.flatnonzero(TARGET[log.kind])
+    recent = [
+        Counted(f"recent popularity, {width:,}", log, visits, width) for width in RECENT_VISITS
+    ]
+    shown = [
+        Counted(f"shown lately, {width:,}", log, slates.impressions, width)
+        for width in RECENT_IMPRESSIONS
+    ]
+    return [
+        ItemClickRate(log, slates),
+        ItemClickRate(log, slates, RECENT_IMPRESSIONS[-1]),
+        Counted("popularity", log, visits, None),
+        *recent,
+        *shown,
+    ]

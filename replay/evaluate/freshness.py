@@ -105,7 +105,9 @@ def measure_freshness(
         plan: what is asked when; see `daily` for the trainings.
         report: told the share that is done.
     """
-    plan = replace(plan, slates=0, trainings=plan.trainings if trainer is not None else 0)
+    plan = replace(
+        plan, slates=0, rejections=0, trainings=plan.trainings if trainer is not None else 0
+    )
     lives = [
         StaleLife(LivedLog(log, events, settings), delay_s, plan.trainings) for delay_s in DELAYS_S
     ]

@@ -25,6 +25,7 @@ class Impressions:
     Attributes:
         slates: how many they come from.
         not_offered: further ones, of items that the catalogue did not hold yet; nobody scores them.
+        slate: (n,) ascending number of the slate that each comes from.
         users: (n,) numbers of who saw them.
         ts_ms: (n,) event times.
         clicked: (n,) bool.
@@ -34,6 +35,7 @@ class Impressions:
 
     slates: int
     not_offered: int
+    slate: NDArray[np.int64]
     users: NDArray[np.int64]
     ts_ms: NDArray[np.int64]
     clicked: NDArray[np.bool_]
@@ -47,10 +49,14 @@ class ImpressionJudge:
     Args:
         lived: the product; slates are asked for in the order of time.
         others: who scores the same impressions.
+        by_clicks: whether the product scores by clicks alone, or by all that is valued.
     """
 
-    def __init__(self, lived: LivedLog, others: Sequence[ClickBaseline]) -> None:
+    def __init__(
+        self, lived: LivedLog, others: Sequence[ClickBaseline], *, by_clicks: bool = True
+    ) -> None:
         self._lived = lived
+        self._by_clicks = by_clicks
         self._others = others
         self._asked: list[Slate] = []
         self._scores: dict[str, list[NDArray[np.float64]]] = {
@@ -61,7 +67,7 @@ class ImpressionJudge:
     def ask(self, slate: Slate) -> Scored:
         """Let everyone score a slate, at the moment before it; return what the product said."""
         self._lived.live(slate.asked_at)
-        ranked = self._lived.rank(slate.event, slate.items)
+        ranked = self._lived.rank(slate.event, slate.items, by_clicks=self._by_clicks)
         self._asked.append(slate)
         self._scores[PRODUCT].append(ranked.scores)
         self._by_ranker &= ranked.by_ranker or bool(np.isnan(ranked.scores).all())
@@ -86,6 +92,7 @@ class ImpressionJudge:
         return Impressions(
             slates=len(self._asked),
             not_offered=int((~offered).sum()),
+            slate=np.repeat(np.arange(len(sizes)), sizes)[offered],
             users=log.user[events],
             ts_ms=log.ts_ms[events],
             clicked=clicked,

@@ -25,16 +25,28 @@ from online_models.training.histories import Histories
 from online_models.training.log import TrainingLog
 from online_models.training.shown import Shown
 from online_models.training.slates import Slate, Slates
+from replay.evaluate.baselines.contestant import Ranked
+from replay.evaluate.baselines.seen_hidden import SeenHidden
 from replay.evaluate.click_baselines import click_baselines
 from replay.evaluate.impressions import ImpressionJudge
 from replay.evaluate.item_counts import ItemCounts
 from replay.evaluate.outcome import Outcome
+from replay.evaluate.rejections import (
+    FeedbackSlate,
+    RejectionRequest,
+    Rejections,
+    feedback_slates,
+    rejection_requests,
+)
 from replay.evaluate.request import LIST_LENGTH, PRODUCT, Contestant, Request, Rows
 from replay.exposing import exposure_of, shown_of
 from replay.lived import Asked, LivedLog
 
 RANKER: Final = "ranker"
 FUSION: Final = "source fusion"
+
+Asking = int | Slate | RejectionRequest | FeedbackSlate
+"""An event to be foreseen, a slate to be ranked, or a rejection to be asked before."""
 
 Report = Callable[[float], None]
 """Told the share that is done."""
@@ -53,6 +65,8 @@ class Plan:
         trainings: times that the models are trained after the first, while answers count.
         slates: most slates of impressions whose answers count, evenly over the time from
             `judge_from`.
+        rejections: most rejections before which lists are asked for, evenly over the time from
+            `judge_from`; and most comparisons of what users then accept and reject.
         shown: most slates that the product's ranker learns from, whether they count or not, evenly
             over the time from `expose_from` to its last training.
     """
@@ -63,6 +77,7 @@ class Plan:
     judge_from: float = 0.4
     trainings: int = 2
     slates: int = 4_000
+    rejections: int = 1_000
     shown: int = 8_000
 
 
@@ -101,6 +116,11 @@ class _Notes:
     ranker_exposures: int = 0
     found: int = 0
     training_s: float = 0.0
+    ranked: int = 0
+    rejected: list[int] = field(default_factory=list)  # the rejections that lists came before
+    before_rejections: defaultdict[str, list[Rows]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     lists: defaultdict[str, list[Rows]] = field(default_factory=lambda: defaultdict(list))
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
@@ -138,7 +158,9 @@ class Judge:
         self._histories = Histories(log)
         self._interactions = ItemCounts(log, np.flatnonzero(INTERACTION[log.kind]))
         self._slates = Slates(log, self._histories)
-        self._impressions = ImpressionJudge(self._lived, click_baselines(log, self._slates))
+        of_items = click_baselines(log, self._slates)
+        self._impressions = ImpressionJudge(self._lived, of_items)
+        self._feedback = ImpressionJudge(self._lived, of_items, by_clicks=False)
         self._notes = _Notes()
 
     def run(self, report: Report = lambda _share: None) -> Outcome:
@@ -146,7 +168,7 @@ class Judge:
         log, plan = self._log, self._plan
         judged_from = log.cut(plan.judge_from)
         ask_between = self._histories.requests
-        trainings = self._trainings(judged_from)
+        trainings = training_events(log, plan)
         judged = ask_between(judged_from, len(log), plan.requests)
         counting = set(judged.tolist())
         learned = judged[:0]
@@ -156,11 +178,20 @@ class Judge:
             learned = ask_between(trainings[0], trainings[-1], plan.exposures)
             shown = self._slates.between(trainings[0], trainings[-1], plan.shown)
             slates += [slate for slate in shown if slate.event not in slates_counting]
-        timeline = self._timeline(np.union1d(judged, learned), slates)
+        asked_for = log, self._histories, judged_from, len(log), plan.rejections
+        rejected: list[RejectionRequest | FeedbackSlate] = [
+            *rejection_requests(*asked_for),
+            *feedback_slates(*asked_for),
+        ]
+        timeline = self._timeline(np.union1d(judged, learned), slates, rejected)
         for number, (asked_at, asked) in enumerate(timeline):
             while trainings and asked_at >= trainings[0]:
                 self._train(trainings.pop(0))
-            if isinstance(asked, Slate):
+            if isinstance(asked, RejectionRequest):
+                self._list_before_rejection(asked.event, asked_at)
+            elif isinstance(asked, FeedbackSlate):
+                self._feedback.ask(asked.slate)
+            elif isinstance(asked, Slate):
                 self._show(asked, judged=asked.event in slates_counting)
             else:
                 self._ask(asked, asked_at, judged=asked in counting)
@@ -169,20 +200,20 @@ class Judge:
         self._lived.close()
         return self._outcome()
 
-    def _timeline(self, requests: Rows, slates: Sequence[Slate]) -> list[tuple[int, int | Slate]]:
-        """Return what is asked when: events to be foreseen, and slates to be ranked."""
-        asked_at = self._histories.asked_at[requests].tolist()
-        timeline: list[tuple[int, int | Slate]] = list(
-            zip(asked_at, requests.tolist(), strict=True)
+    def _timeline(
+        self,
+        requests: Rows,
+        slates: Sequence[Slate],
+        rejected: Sequence[RejectionRequest | FeedbackSlate],
+    ) -> list[tuple[int, Asking]]:
+        """Return what is asked when: events to be foreseen, slates to be ranked, rejections."""
+        asked_at = self._histories.asked_at
+        timeline: list[tuple[int, Asking]] = list(
+            zip(asked_at[requests].tolist(), requests.tolist(), strict=True)
         )
         timeline += [(slate.asked_at, slate) for slate in slates]
+        timeline += [(each.asked_at, each) for each in rejected]
         return sorted(timeline, key=lambda each: each[0])
-
-    def _trainings(self, judged_from: int) -> list[int]:
-        """Return the events before which the models are trained, ascending."""
-        plan, log = self._plan, self._log
-        shares = np.linspace(plan.judge_from, 1, plan.trainings + 2)[1:-1]
-        return [log.cut(plan.expose_from), judged_from, *(log.cut(share) for share in shares)]
 
     def _train(self, end: int) -> None:
         if self._trainer is None:
@@ -209,6 +240,7 @@ class Judge:
                 notes.lists[name].append(rows)
             notes.seconds[PRODUCT] += perf_counter() - started_s
             notes.found += exposure.target >= 0
+            notes.ranked += asked is not None and asked.ranked.by_ranker
             self._ask_others(event, asked_at)
         if self._trainer is not None:
             self._trainer.see(exposure)
@@ -234,6 +266,16 @@ class Judge:
         notes.history_lengths.append(len(request.items))
         notes.target_counts.append(int(self._interactions.of_item[self._log.item[event]]))
 
+    def _list_before_rejection(self, event: int, asked_at: int) -> None:
+        lived, lists = self._lived, self._notes.before_rejections
+        lived.live(asked_at)
+        lists[PRODUCT].append(self._product_lists(lived.ask(event, LIST_LENGTH))[PRODUCT])
+        request = self._request(event, asked_at)
+        for contestant in self._others:
+            contestant.learn(asked_at)
+            lists[contestant.name].append(contestant.recommend(request)[:LIST_LENGTH])
+        self._notes.rejected.append(event)
+
     def _request(self, event: int, asked_at: int) -> Request:
         log = self._log
         batch = self._histories.before(np.array([event]))
@@ -250,6 +292,7 @@ class Judge:
             types=batch.types[0][used],
             ages_s=batch.ages_s[0][used],
             offered=offered,
+            seen=np.setdiff1d(self._histories.seen(event), items),
         )
 
     def _product_lists(self, asked: Asked | None) -> dict[str, Rows]:
@@ -271,8 +314,18 @@ class Judge:
     def _outcome(self) -> Outcome:
         notes, log = self._notes, self._log
         events = np.array(notes.events, np.int64)
+        lists = {name: _padded(rows) for name, rows in notes.lists.items()}
+        for hiding in [each for each in self._others if isinstance(each, SeenHidden)]:
+            if np.array_equal(lists.get(hiding.name, []), lists.get(hiding.inner.name, [])):
+                lists.pop(hiding.name, None)  # hiding what was seen made no difference
+        rejections = Rejections(
+            np.array(notes.rejected, np.int64),
+            {name: _padded(rows) for name, rows in notes.before_rejections.items()},
+            self._feedback.impressions(),
+        )
         facts: dict[str, Any] = {
             "candidate_recall": notes.found / max(len(events), 1),
+            "ranked_share": notes.ranked / max(len(events), 1),
             "training_seconds": notes.training_s,
             "ranker_exposures": notes.ranker_exposures,
             "refused_events": self._lived.refused,
@@ -284,13 +337,29 @@ class Judge:
             targets=log.item[events],
             history_lengths=np.array(notes.history_lengths, np.int64),
             target_counts=np.array(notes.target_counts, np.int64),
-            lists={name: _padded(rows) for name, rows in notes.lists.items()},
+            lists=lists,
             # The parts of the product are asked together, and each is as slow as the whole.
-            seconds={name: notes.seconds.get(name, notes.seconds[PRODUCT]) for name in notes.lists},
-            baselines=self._baselines,
+            seconds={name: notes.seconds.get(name, notes.seconds[PRODUCT]) for name in lists},
+            baselines=[name for name in self._baselines if name in lists],
             facts=facts,
+            playing={
+                each.name: each.playing
+                for each in self._others
+                if isinstance(each, Ranked | SeenHidden)
+            },
+            rejections=rejections if notes.rejected else None,
             impressions=self._impressions.impressions(),
         )
+
+
+def training_events(log: TrainingLog, plan: Plan) -> list[int]:
+    """Return the events before which the product's models are trained, ascending.
+
+    Before the first, the encoder alone; before the second, answers begin to count.
+    """
+    shares = np.linspace(plan.judge_from, 1, plan.trainings + 2)[1:-1]
+    judged_from = log.cut(plan.judge_from)
+    return [log.cut(plan.expose_from), judged_from, *(log.cut(share) for share in shares)]
 
 
 def _padded(lists: Sequence[Rows]) -> NDArray[np.int64]:

@@ -24,6 +24,7 @@ from replay.evaluate.another_future import (
     redrawn_future,
 )
 from replay.evaluate.check import Check
+from replay.evaluate.creation_dates import check_creation_dates
 from replay.evaluate.random_labels import Fit, check_random_labels, relabelled
 from replay.evaluate.request import LIST_LENGTH
 from replay.evaluate.state_times import LateTimes
@@ -68,6 +69,7 @@ def check_leaks(
     ]
     times, exposures = _look_at_requests(log, events, settings, moments[-1])
     checks.append(times.check())
+    checks.append(check_creation_dates(log, log.cut(_FIRST_EXPOSURE)))
     if fit is not None:
         checks.append(check_random_labels(relabelled(exposures, rng), fit, rng))
     return checks

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.training.log import TrainingLog
+from replay.evaluate.baselines.contestant import Playing
 from replay.evaluate.impressions import Impressions
+from replay.evaluate.rejections import Rejections
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,10 @@ class Outcome:
         seconds: by contestant, how long learning and answering took.
         baselines: the contestants that are fixed methods, to be beaten.
         facts: what else there is to know of the run, by name.
+        playing: by contestant, how much of its lists was its own; those that say it.
         impressions: what was foreseen of the clicks on what people were shown; None where the log
             holds no impressions, or clicks on none or all of them.
+        rejections: what was listed before rejections; None where the log holds none.
     """
 
     name: str
@@ -40,7 +44,13 @@ class Outcome:
     seconds: dict[str, float]
     baselines: list[str]
     facts: dict[str, float] = field(default_factory=dict)
+    playing: dict[str, Playing] = field(default_factory=dict)
     impressions: Impressions | None = None
+    rejections: Rejections | None = None
+
+    def played(self, contestant: str) -> bool:
+        """Return whether any list of a contestant was its own."""
+        return contestant not in self.playing or self.playing[contestant].played
 
     def ranks(self, contestant: str) -> NDArray[np.int64]:
         """Return the (n,) places of the targets in a contestant's lists, from 0; -1 = not there."""

@@ -176,7 +176,8 @@ def _named(log: Figures) -> list[str]:
 
 def _best(log: Figures) -> str | None:
     """Return the best baseline, which everyone is compared with."""
-    return next((each.contestant for each in log.scores if each.is_baseline), None)
+    playing = (each.contestant for each in log.scores if each.is_baseline and each.played)
+    return next(playing, None)
 
 
 def _colour(log: Figures, contestant: str) -> str:

@@ -21,7 +21,7 @@ from plotly.offline import get_plotlyjs
 from online_models.maths.classification import CALIBRATION_BINS
 from online_models.maths.intervals import LEVEL, RESAMPLES, USER_BLOCKS, holm
 from replay.evaluate import plots
-from replay.evaluate.click_baselines import RATE_STRENGTH
+from replay.evaluate.baselines.popularity import RATE_STRENGTH
 from replay.evaluate.figures import WINDOWS, Figures
 from replay.evaluate.remarks import remarks
 from replay.evaluate.request import PRODUCT
@@ -40,6 +40,8 @@ COLUMNS: Final = (
     ("novelty10", "novelty@10", ".2f", False),
     ("diversity10", "diversity@10", ".3f", False),
     ("popularity10", "popularity@10", ",.0f", False),
+    ("own_share", "own lists", ".3f", False),
+    ("trainings", "trainings", ",d", False),
     ("seconds", "seconds", ",.1f", False),
     ("requests_per_s", "requests/s", ",.0f", False),
 )
@@ -108,12 +110,14 @@ def write_report(
     )  # fmt: skip
     environment.filters |= {"shown": _shown, "signed": _signed}
     ids = count()
-    compared = [(log, each) for log in logs for each in log.comparisons]
+    quoted = [log for log in logs if not log.checks_failed]
+    compared = [(log, each) for log in quoted for each in log.comparisons]
     p_holm = holm(np.array([each.p for _, each in compared])).tolist()
     page = environment.get_template("report.html").render(
         **_CONSTANTS,
         meta=meta,
         logs=logs,
+        quoted=quoted,
         sections=sections,
         plots=plots,
         remarks=list(chain.from_iterable(remarks(log) for log in logs)),

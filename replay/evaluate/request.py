@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import numpy as np
@@ -30,6 +30,7 @@ class Request:
         types: (h,) codes of their event types.
         ages_s: (h,) float32, from each to the request.
         offered: (n_items,) bool: the item exists by now, and is none of `items`.
+        seen: (s,) distinct rows that the user acted on before `items`, and that are not in them.
     """
 
     event: int
@@ -40,6 +41,7 @@ class Request:
     types: NDArray[np.int64]
     ages_s: NDArray[np.float32]
     offered: NDArray[np.bool_]
+    seen: Rows = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 class Contestant(Protocol):

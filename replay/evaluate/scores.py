@@ -49,6 +49,11 @@ class Scores:
         popularity10: mean interactions with a recommended item before the request.
         seconds: of learning and answering, all together.
         requests_per_s: requests over `seconds`.
+        own_share: share of the lists that its own idea filled, and not only popularity behind it;
+            None where that is not known.
+        trainings: of its model; None without one.
+        played: whether any of its lists was its own; a baseline that never played is none to be
+            compared with.
     """
 
     contestant: str
@@ -64,6 +69,9 @@ class Scores:
     popularity10: float
     seconds: float
     requests_per_s: float
+    own_share: float | None
+    trainings: int | None
+    played: bool
 
 
 def scores_of(
@@ -84,7 +92,7 @@ def scores_of(
     content = _content(log)
     scores = []
     for name, whole in outcome.lists.items():
-        lists = whole[:, :TOP]
+        lists, playing = whole[:, :TOP], outcome.playing.get(name)
         counts = counts_before(log.item[interactions], interactions, lists, asked_at)
         shown = exposures(lists, len(log.items))[offered]
         scores.append(
@@ -102,6 +110,9 @@ def scores_of(
                 popularity10=popularity(lists, counts),
                 seconds=outcome.seconds[name],
                 requests_per_s=len(lists) / max(outcome.seconds[name], 1e-9),
+                own_share=playing.own_share if playing else None,
+                trainings=playing.trainings if playing else None,
+                played=outcome.played(name),
             )
         )
     return sorted(scores, key=lambda each: -each.recall20)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -39,6 +41,41 @@ def test_it_ends_with_the_figures_of_each_log(log: Path, tmp_path: Path) -> None
     assert all(name in page for name in ("product", "session-knn", headline["best_baseline"]))
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_failed_leak_check_ends_with_a_failure(log: Path, tmp_path: Path, as_json: bool) -> None:
+    """Bad news first, no figure to quote, exit code 1: items created behind their first event."""
+    items = log.with_name("a.items.jsonl.gz")
+    entries = [
+        msgspec.json.decode(line) for line in gzip.decompress(items.read_bytes()).splitlines()
+    ]
+    future = {"created_ts_ms": max(each["created_ts_ms"] for each in entries) + 10**9}
+    late = tmp_path / "late.items.jsonl"
+    late.write_bytes(b"\n".join(msgspec.json.encode(each | future) for each in entries))
+    copy, report = tmp_path / "late.events.jsonl.gz", tmp_path / "report.html"
+    copy.write_bytes(log.read_bytes())
+    arguments = [str(copy), "--requests", "50", "--no-models", "--report", str(report)]
+    found = CliRunner().invoke(command, arguments + ["--json"] * as_json)
+    assert found.exit_code == 1, found.output
+    last = json.loads(found.stdout.splitlines()[-1])
+    assert "creation dates" in last["checks_failed"]["late"]
+    headline = last["logs"][0]["headline"] if as_json else last["logs"]["late"]
+    assert headline["difference"] is headline["delta_pct"] is headline["recall20"] is None
+    assert "creation dates" in headline["checks_failed"]
+    page = report.read_text()
+    assert page.index("creation dates&#34; FAILED") < page.index("Gain over the best baseline")
+    first = found.stderr.splitlines()[0]
+    assert first.startswith("- on late the leak check")
+
+
+def test_a_check_that_passes_is_no_failure(log: Path) -> None:
+    """And every baseline has played, also on a log of a few thousand events."""
+    found = CliRunner().invoke(command, [str(log), "--requests", "60", "--no-models"])
+    assert found.exit_code == 0, found.output
+    last = json.loads(found.stdout.splitlines()[-1])
+    assert last["checks_failed"] == {}
+    assert set(last["never_played"]["a"]) <= {"own-past"}  # whose users have no older past
+
+
 def test_the_same_seed_gives_the_same_figures(log: Path) -> None:
     """Two runs, all of the JSON but the seconds."""
     first, second = (
@@ -68,7 +105,8 @@ def test_with_models_it_tells_of_clicks_and_of_the_encoder_alone(log: Path) -> N
     checks = whole["checks"]["a"]
     assert all(each["passed"] for each in checks if each["passed"] is not None), checks
     asked = [each["figures"]["contestants"] for each in checks if each["name"] == "another future"]
-    assert asked == [1 + 13 + 2 + len(encoders)] * 2  # product, baselines, of clicks, encoders
+    # Product, baselines (most of them twice), baselines of clicks, encoders.
+    assert asked == [1 + (22 + 19) + 8 + len(encoders)] * 2
 
 
 def test_without_the_extra_it_says_what_to_install(

@@ -31,6 +31,7 @@ class Numbering:
         self.original: Rows = np.lexsort((ids, log.hashes)).astype(np.int64)
         self._place = np.empty(len(ids), np.int64)
         self._place[self.original] = np.arange(len(ids))
+        self._last: tuple[Request, Request] | None = None
         self.log = replace(
             log,
             items=[log.items[row] for row in self.original],
@@ -40,12 +41,17 @@ class Numbering:
         )
 
     def request(self, request: Request) -> Request:
-        """Return the same request in renumbered rows."""
-        return replace(
+        """Return the same request in renumbered rows; the same one as long as it is the last."""
+        if self._last is not None and self._last[0] is request:
+            return self._last[1]
+        renumbered = replace(
             request,
             items=self._place[request.items],
             offered=request.offered[self.original],
+            seen=self._place[request.seen],
         )
+        self._last = request, renumbered
+        return renumbered
 
 
 def best(scores: NDArray[np.float64], allowed: NDArray[np.bool_], k: int) -> Rows:

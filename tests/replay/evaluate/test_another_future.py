@@ -17,6 +17,7 @@ from online_models.artifacts.check import load_bundle
 from online_models.artifacts.tiny import write_tiny_bundle
 from online_models.training.histories import Histories
 from online_models.training.log import TrainingLog, build_log
+from online_models.training.slates import Slates
 from replay.evaluate import another_future
 from replay.evaluate.another_future import (
     CLICKS,
@@ -28,7 +29,7 @@ from replay.evaluate.another_future import (
 )
 from replay.evaluate.baselines import baselines
 from replay.evaluate.check import Check
-from replay.evaluate.click_baselines import ItemClickRate, RecentPopularity
+from replay.evaluate.click_baselines import ItemClickRate, click_baselines
 from replay.evaluate.request import Contestant, Request, Rows
 from replay.generated_log import to_events, to_items
 from replay.generator import generate
@@ -136,7 +137,8 @@ def test_the_product_and_the_baselines_know_nothing(invented: Any) -> None:
     check = compared(invented, baselines)
     assert check.passed, check.found
     assert check.figures["users"] == another_future.USERS
-    of_clicks = (ItemClickRate, RecentPopularity)
+    log = invented[0]
+    of_clicks = click_baselines(log, Slates(log, Histories(log)))
     assert check.figures["contestants"] == 1 + len(baselines(invented[0])) + len(of_clicks)
 
 
@@ -192,7 +194,7 @@ def test_a_click_rate_that_knows_the_future_is_caught(
     monkeypatch.setattr(ItemClickRate, "learn", lambda rate, end: learn(rate, end + 300))
     check = compared(invented, lambda _log: [])
     assert check.passed is False
-    assert f"{ItemClickRate.name} in" in check.found
+    assert "item click rate in" in check.found
 
 
 def test_models_that_know_the_future_are_caught(invented: Any, tmp_path: Path) -> None:

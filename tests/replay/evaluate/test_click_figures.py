@@ -1,9 +1,12 @@
 """What is known beforehand of clicks comes out, and what cannot be said is None."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from online_models.maths.classification import auc, calibration_error, log_loss
+from online_models.maths.slate_auc import mixed_slates, slate_aucs
 from replay.evaluate.click_figures import Estimate, click_figures
 from replay.evaluate.impressions import Impressions
 from replay.evaluate.request import PRODUCT
@@ -19,6 +22,7 @@ def found() -> Impressions:
     return Impressions(
         slates=900,
         not_offered=7,
+        slate=np.arange(N) * 900 // N,
         users=rng.integers(0, 300, N),
         ts_ms=np.sort(rng.integers(0, 5 * DAY_MS, N)),
         clicked=rng.random(N) < rates,
@@ -76,6 +80,7 @@ def test_few_people_say_nothing_of_how_people_differ() -> None:
     few = Impressions(
         slates=2,
         not_offered=0,
+        slate=np.array([0, 0, 1, 1]),
         users=np.array([0, 0, 1, 1]),
         ts_ms=np.zeros(4, np.int64),
         clicked=np.array([False, True, False, True]),
@@ -85,3 +90,49 @@ def test_few_people_say_nothing_of_how_people_differ() -> None:
     product = click_figures(few).product
     assert product.auc == Estimate(0.75, None, None)
     assert product.foreseen_over_true == Estimate(1.0, None, None)
+
+
+def test_a_pooled_gain_may_be_a_loss_within_slates() -> None:
+    """The product knows who clicks, the click rate knows what is clicked: it wins by slate."""
+    rng = np.random.default_rng(5)
+    users = np.repeat(np.arange(400), 6)
+    eager, good = users % 2 == 0, np.arange(len(users)) % 6 < 2
+    clicked = rng.random(len(users)) < np.where(eager, 0.6, 0.1) + 0.2 * good
+    found = Impressions(
+        slates=400,
+        not_offered=0,
+        slate=users,
+        users=users,
+        ts_ms=np.arange(len(users)) * 60_000,
+        clicked=clicked,
+        scores={PRODUCT: np.where(eager, 0.9, 0.1), "rate": good.astype(float)},
+        probabilities=frozenset(),
+    )
+    figures = click_figures(found)
+    product, rate = figures.scores
+    assert figures.mixed_slates == len(mixed_slates(users, clicked))
+    assert product.auc.value > 0.7 > rate.auc.value
+    assert product.slate_auc == Estimate(0.5, 0.5, 0.5)
+    assert rate.slate_auc is not None
+    assert rate.slate_auc.value == slate_aucs(good, clicked, users).mean() > 0.55
+    assert rate.auc_gap is not None
+    assert rate.slate_auc_gap is not None
+    assert rate.auc_gap.value > 0 > (rate.slate_auc_gap.high or 0)
+    assert figures.best_baseline == rate
+
+
+def test_slates_of_one_item_say_nothing_by_slate(found: Impressions) -> None:
+    """The pooled figure is there all the same."""
+    figures = click_figures(replace(found, slate=np.arange(N)))
+    assert figures.mixed_slates == 0
+    assert figures.product.slate_auc is None
+    assert figures.scores[1].slate_auc_gap is None
+    assert figures.best_baseline == figures.scores[2]
+
+
+def test_a_likelier_probability_is_a_smaller_log_loss(found: Impressions) -> None:
+    """Half of the true rate is worse than the rate."""
+    product, noise, truth = click_figures(found).scores
+    assert truth.log_loss_gap is not None
+    assert (truth.log_loss_gap.low or 0) > 0
+    assert (product.log_loss_gap, noise.log_loss_gap) == (None, None)

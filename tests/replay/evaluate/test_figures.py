@@ -7,6 +7,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from replay.evaluate.baselines.contestant import Playing
+from replay.evaluate.check import Check
 from replay.evaluate.comparison import Comparison
 from replay.evaluate.figures import Figures, Headline, figures
 from replay.evaluate.outcome import Outcome
@@ -83,10 +85,49 @@ def test_the_gain_over_the_best_baseline(tiny: Outcome) -> None:
         ndcg10=found.scores[0].ndcg10,
         best_baseline="fixed",
         baseline_recall20=0.25,
+        difference=0.5,
         delta_pct=200,
-        ci_low=None,
-        ci_high=None,
     )
+
+
+def test_nobody_is_compared_with_one_that_never_played(tiny: Outcome) -> None:
+    """However good the popularity behind it is; it stays in the table, and says so."""
+    found = figures(replace(tiny, playing={"fixed": Playing(0.0, 0)}))
+    assert {each.baseline for each in found.comparisons} == {"silent"}
+    assert found.headline is not None
+    assert found.headline.best_baseline == "silent"
+    assert {each.comparison.baseline for each in found.slices if each.comparison} == {"silent"}
+    fixed = next(each for each in found.scores if each.contestant == "fixed")
+    assert (fixed.played, fixed.own_share, fixed.trainings) == (False, 0.0, 0)
+    nobody = replace(tiny, playing={"fixed": Playing(0.0, 0), "silent": Playing(0.0, 0)})
+    assert figures(nobody).headline is None
+
+
+def test_a_slice_is_compared_with_who_is_best_in_it(outcome_of: Callable[..., Outcome]) -> None:
+    """The best of the whole log may be blind for newcomers, where another one is not."""
+    lists = {
+        "product": [[1], [1], [2], [0]],
+        "veteran": [[1], [1], [3], [0]],
+        "greeter": [[3], [3], [2], [3]],
+    }
+    found = figures(outcome_of(lists, ["veteran", "greeter"]))
+    best = {(each.group, each.name): each.comparison.baseline for each in found.slices}  # type: ignore[union-attr]
+    assert found.headline is not None
+    assert found.headline.best_baseline == "veteran"
+    assert best["history", "0"] == "greeter"
+    assert best["history", "1"] == "veteran"
+
+
+def test_a_failed_check_leaves_nothing_to_quote(tiny: Outcome) -> None:
+    """The tables stay, for whoever looks for the fault."""
+    checks = [Check("a", passed=True, found=""), Check("b", passed=False, found="Not so.")]
+    found = figures(tiny, checks=checks)
+    assert found.headline == Headline(checks_failed=["b"])
+    assert found.headline.difference is None
+    assert (found.checks, found.checks_failed) == (checks, ["b"])
+    assert found.scores
+    unknown = figures(tiny, checks=[Check("c", passed=None, found="Too few.")])
+    assert unknown.headline == figures(tiny).headline
 
 
 def test_slices_and_their_gains(tiny: Outcome) -> None:

@@ -1,14 +1,17 @@
 """The judge asks everyone the same, shows nobody the future, and trains when the plan says so."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import pytest
 
-from freshet.core.events.schema import INTERACTION, Event, Item
+from freshet.core.events.schema import INTERACTION, REJECTION, Event, Item
 from freshet.core.settings import Settings
+from freshet.core.state.records import HISTORY_LENGTH
 from online_models.artifacts.bundle import Bundle
 from online_models.artifacts.check import load_bundle
 from online_models.artifacts.tiny import write_tiny_bundle
@@ -18,14 +21,15 @@ from online_models.training.histories import Histories
 from online_models.training.log import TrainingLog, build_log
 from online_models.training.shown import Shown
 from online_models.training.slates import Slates
-from replay.evaluate.judge import FUSION, RANKER, Judge, Plan, Trainer
+from replay.evaluate.baselines import baselines
+from replay.evaluate.judge import FUSION, RANKER, Judge, Plan, Trainer, training_events
 from replay.evaluate.outcome import Outcome
 from replay.evaluate.request import LIST_LENGTH, PRODUCT, Contestant, Request, Rows
 from replay.generated_log import to_events, to_items
 from replay.generator import generate
 from replay.world import Plan as WorldPlan
 
-PLAN = Plan(requests=60, slates=50)
+PLAN = Plan(requests=60, slates=50, rejections=0)
 
 
 class Invented(NamedTuple):
@@ -143,7 +147,7 @@ def test_slates_are_ranked_where_answers_count(outcome: Outcome) -> None:
     assert (np.diff(found.ts_ms) >= 0).all()
     assert start_ms <= found.ts_ms[0] < start_ms + (log.ts_ms[-1] - start_ms) / 10
     assert {len(each) for each in found.scores.values()} == {len(found.clicked)}
-    assert set(found.scores) == {PRODUCT, "item click rate", "recent popularity"}
+    assert {PRODUCT, "item click rate", "recent popularity, 2,000"} <= set(found.scores)
 
 
 def test_lists_hold_what_is_offered_and_new_to_the_user(outcome: Outcome, diary: Diary) -> None:
@@ -162,9 +166,8 @@ def test_a_request_holds_the_past_and_nothing_else(outcome: Outcome, diary: Diar
     for request, event in zip(diary.requests, outcome.events.tolist(), strict=True):
         end = request.asked_at
         assert end <= event
-        mine = [row for row in range(end) if log.user[row] == log.user[event] and acted(log, row)][
-            ::-1
-        ]
+        mine = [row for row in range(end) if log.user[row] == log.user[event] and acted(log, row)]
+        mine = mine[::-1][:HISTORY_LENGTH]
         assert request.items.tolist() == log.item[mine].tolist()
         assert request.now_ms == log.ts_ms[end - 1]
         exists = {
@@ -172,6 +175,9 @@ def test_a_request_holds_the_past_and_nothing_else(outcome: Outcome, diary: Diar
             *np.flatnonzero(log.created_ts_ms <= log.ts_ms[end]).tolist(),
         }
         assert set(np.flatnonzero(request.offered).tolist()) == exists - set(request.items.tolist())
+        acted_on = {int(log.item[row]) for row in range(end) if log.user[row] == log.user[event]
+                    and acted(log, row)}  # fmt: skip
+        assert set(request.seen.tolist()) == acted_on - set(request.items.tolist())
 
 
 def test_what_is_noted_of_a_request_is_what_was_before_it(outcome: Outcome, diary: Diary) -> None:
@@ -187,6 +193,47 @@ def test_what_is_noted_of_a_request_is_what_was_before_it(outcome: Outcome, diar
 def acted(log: TrainingLog, row: int) -> bool:
     """Whether an event is more than an impression."""
     return bool(INTERACTION[log.kind[row]])
+
+
+def test_lists_are_asked_for_before_rejections(invented: Invented) -> None:
+    """Of items that are new to the user, by everyone, and none of them counts as a request."""
+    events = [
+        msgspec.structs.replace(event, type="hide")
+        if event.type == "click" and number % 3 == 0
+        else event
+        for number, event in enumerate(invented.events)
+    ]
+    log = build_log(events, invented.items)
+    diary, plan = Diary(), replace(PLAN, requests=50, slates=0, rejections=40)
+    outcome = Judge("invented", log, events, Settings(), None, [diary], plan).run()
+    found = outcome.rejections
+    assert found is not None
+    rejected = found.events.tolist()
+    assert 10 < len(rejected) <= 40
+    assert REJECTION[log.kind[rejected]].all()
+    assert not set(rejected) & set(outcome.events.tolist())
+    assert set(found.lists) == {PRODUCT, "diary"}
+    assert {len(lists) for lists in found.lists.values()} == {len(rejected)}
+    asked = {request.event: request for request in diary.requests}
+    for event, listed in zip(rejected, found.lists["diary"].tolist(), strict=True):
+        assert asked[event].asked_at <= event
+        assert log.item[event] not in asked[event].items
+        assert listed == np.flatnonzero(asked[event].offered)[:LIST_LENGTH].tolist()
+    assert diary.learned == sorted(diary.learned)
+
+
+def test_a_baseline_that_hides_no_more_stands_once(invented: Invented) -> None:
+    """Where all that was seen is among the last interactions, a second row says nothing.
+
+    The models are trained when the product is, three times, and when the second day begins.
+    """
+    log = invented.log
+    outcome = judged(invented, baselines(log, training_events(log, PLAN)[1:]))
+    assert not [name for name in outcome.lists if "hidden" in name]
+    assert set(outcome.baselines) <= outcome.lists.keys()
+    assert {outcome.playing[name].trainings for name in ("ease", "ials", "item-knn")} == {4}
+    # Nobody has a past that is older than the last interactions.
+    assert [name for name in outcome.baselines if not outcome.played(name)] == ["own-past"]
 
 
 def test_the_same_run_twice_is_the_same(invented: Invented, outcome: Outcome) -> None:

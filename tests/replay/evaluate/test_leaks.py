@@ -30,14 +30,14 @@ def test_an_honest_log_passes_every_check() -> None:
     log = build_log(events, to_items(plan, world))
     honest = check_leaks(log, events, Settings(), lambda _log: [], fit=chance)
     assert [each.name for each in honest] == [
-        "another future", "another future", "times in the state", "random labels",
+        "another future", "another future", "times in the state", "creation dates", "random labels",
     ]  # fmt: skip
     assert all(each.passed for each in honest), sentences(honest)
     assert honest[2].figures["requests"] > 100
     cheating = check_leaks(log, events, Settings(), lambda _log: [], fit=knowing)
-    assert [each.passed for each in cheating] == [True, True, True, False]
+    assert [each.passed for each in cheating] == [True, True, True, True, False]
     without = check_leaks(log, events, Settings(), lambda _log: [])
-    assert without == honest[:3]
+    assert without == honest[:4]
 
 
 def test_a_failure_is_told_as_one() -> None:

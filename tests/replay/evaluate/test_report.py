@@ -8,9 +8,12 @@ from pathlib import Path
 import plotly.graph_objects as go
 import pytest
 
+from replay.evaluate.baselines.contestant import Playing
+from replay.evaluate.check import Check
 from replay.evaluate.click_figures import ClickFigures, ClickScores, Estimate
 from replay.evaluate.figures import Figures, figures
 from replay.evaluate.outcome import Outcome
+from replay.evaluate.rejection_figures import Measured, RejectionFigures
 from replay.evaluate.report import COLUMNS, Meta, Section, write_report
 
 EVIL = "<script>alert('&')</script>"
@@ -102,21 +105,58 @@ def test_clicks_on_what_was_shown_have_a_table(tiny: Outcome, write: Callable[..
     """With intervals where they are known; a log without impressions has none of it."""
     whole = Estimate(0.25, 0.2, 0.3)
     few = Estimate(0.5, None, None)
+    gap = Estimate(-0.25, -0.5, 0.25)
     scores = [
-        ClickScores("product", whole, None, whole, 0.125, few),
-        ClickScores("rate", few, Estimate(-0.25, -0.5, 0.25), None, None, None),
+        ClickScores("product", whole, None, few, None, whole, None, 0.125, few),
+        ClickScores("rate", few, gap, whole, few, None, None, None, None),
     ]
     found = figures(tiny)
     assert "shown, tiny" not in write([found])
-    page = Page(write([replace(found, clicks=ClickFigures(9, 90, 3, 0.3, scores))]))
+    page = Page(write([replace(found, clicks=ClickFigures(9, 8, 90, 3, 0.3, scores))]))
     assert page.open == []
-    rows = [row for row in page.rows if len(row) == 6]
+    rows = [row for row in page.rows if len(row) == 8]
     dash, minus = "\N{EN DASH}", "\N{MINUS SIGN}"
     assert rows[1:] == [
-        ["product", "0.2500 (0.2000 to 0.3000)", dash, "0.2500 (0.2000 to 0.3000)", "0.1250",
-         "0.500"],
-        ["rate", "0.5000", f"{minus}0.2500 ({minus}0.5000 to +0.2500)", dash, dash, dash],
+        ["product", "0.5000", dash, "0.2500 (0.2000 to 0.3000)", dash, "0.2500 (0.2000 to 0.3000)",
+         "0.1250", "0.500"],
+        ["rate", "0.2500 (0.2000 to 0.3000)", "+0.5000", "0.5000",
+         f"{minus}0.2500 ({minus}0.5000 to +0.2500)", dash, dash, dash],
     ]  # fmt: skip
+
+
+def test_a_failed_check_is_above_all_and_leaves_no_gain(
+    tiny: Outcome, write: Callable[..., str]
+) -> None:
+    """Of that log; the others keep theirs."""
+    failed = figures(tiny, checks=[Check("creation dates", passed=False, found="3 of 9: a.")])
+    page = Page(write([failed, replace(figures(tiny), name="other")]))
+    assert page.open == []
+    assert 0 < page.text.index("FAILED: 3 of 9: a.") < page.text.index("Gain over the best")
+    assert "tiny: no gain is quoted, because leak checks failed (creation dates)" in page.text
+    assert [row[0] for row in page.rows if len(row) == 10 and "product" in row[1]] == ["other"]
+
+
+def test_what_never_played_is_marked(tiny: Outcome, write: Callable[..., str]) -> None:
+    """And how often a model was trained stands beside it."""
+    outcome = replace(tiny, playing={"fixed": Playing(0.0, 0), "silent": Playing(0.5, 3)})
+    rows = {row[0]: row for row in Page(write([figures(outcome)])).rows}
+    columns = [name for name, *_ in COLUMNS]
+    assert rows["fixednever played"][1 + columns.index("trainings")] == "0"
+    assert rows["silentbest baseline"][1 + columns.index("own_share")] == "0.500"
+
+
+def test_rejections_have_their_tables(tiny: Outcome, write: Callable[..., str]) -> None:
+    """Where there are some."""
+    found = figures(tiny)
+    assert "What people reject" not in write([found])
+    share, gap = Estimate(0.25, 0.2, 0.3), Estimate(0.125, None, None)
+    measured = [Measured("product", share, None), Measured("rate", share, gap)]
+    rejections = RejectionFigures(1_234, measured, 5, [], 7, measured)
+    page = Page(write([replace(found, rejections=rejections)]))
+    assert page.open == []
+    assert "1,234 rejections" in page.text
+    assert [row[0] for row in page.rows if row[1:2] == ["rejected@20"]] == ["contestant"]
+    assert page.rows.count(["rate", "0.2500 (0.2000 to 0.3000)", "+0.1250"]) == 2
 
 
 def test_what_the_ranker_learned_from_is_told(tiny: Outcome, write: Callable[..., str]) -> None:

@@ -72,7 +72,7 @@ def test_arms_beside_the_product(invented: Any) -> None:
     hiding = Watching(late, Arm(HOUR_S, hides_seen=True))
     arms = [fresh, stale, hiding]
     # All are asked from the first on, and live in the same steps.
-    plan = Plan(requests=80, expose_from=0.3, judge_from=0.3, slates=0)
+    plan = Plan(requests=80, expose_from=0.3, judge_from=0.3, slates=0, rejections=0)
     lists = Judge("invented", log, events, Settings(), None, arms, plan).run().lists
     assert (lists[fresh.name] == lists[PRODUCT]).all()
     assert (lists[stale.name] != lists[PRODUCT]).any()

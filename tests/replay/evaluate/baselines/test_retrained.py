@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from online_models.training.log import TrainingLog
 from replay.evaluate.baselines.numbering import Numbering
 from replay.evaluate.baselines.query import DECAY
-from replay.evaluate.baselines.retrained import Retrained, mornings
+from replay.evaluate.baselines.retrained import Moment, Retrained, mornings, training_moments
 from replay.evaluate.request import Request
 
 DAY_S = 86_400
@@ -35,17 +35,19 @@ class Spy:
         return scores
 
 
-def test_training_is_on_new_days_with_enough_visits(make_log: Callable[..., TrainingLog]) -> None:
-    """The second day brings too little; what is learned at once is trained on once."""
+def test_of_several_moments_the_last_is_trained_at(make_log: Callable[..., TrainingLog]) -> None:
+    """What is learned at once is trained on once, and on what came before the moment alone."""
     days = [0, 0, 0, 1, 2, 2, 2, 3]
     log = make_log([("a", "x", day * DAY_S) for day in days])
-    counts = {}
+    counts, trainings = {}, {}
     for ends in ([8], [4], range(9), [8, 8]):
         spy = Spy()
-        retrained = Retrained(log, spy.fit, retrain_visits=3)
+        retrained = Retrained(log, spy.fit, [Moment(4, 3), Moment(8, 7)])
         for end in ends:
             retrained.learn(end)
         counts[tuple(ends)] = spy.trained_on
+        trainings[tuple(ends)] = retrained.trainings
+    assert trainings == {ends: len(trained_on) for ends, trained_on in counts.items()}
     assert counts[8,] == counts[8, 8] == [[[7.0]]]
     assert counts[4,] == [[[3.0]]]
     assert counts[tuple(range(9))] == [[[3.0]], [[7.0]]]
@@ -56,14 +58,42 @@ def test_days_on_which_the_visits_have_grown_enough(make_log: Callable[..., Trai
     log = make_log([("a", "x", day * DAY_S) for day in range(10) for _ in range(4)])
     assert mornings(log).tolist() == [*range(4, 44, 4)]
     assert mornings(log, growth=0.5).tolist() == [4, 8, 12, 20, 32]
-    assert mornings(log, 16, growth=0.5).tolist() == [16, 32]
+    assert mornings(log, 4, growth=0.5).tolist() == [*range(4, 44, 4)]
     assert mornings(log, growth=100.0).tolist() == [4]
+
+
+def test_a_small_log_is_trained_on_where_judging_begins(
+    make_log: Callable[..., TrainingLog],
+) -> None:
+    """At the very event, on all before it, however few; then when the product is trained."""
+    log = make_log([("a", f"x{number}", number) for number in range(20)])
+    moments = training_moments(log, [8, 14])
+    assert [moment for moment in moments if moment.known_from < 20] == [(8, 8), (14, 14)]
+    spy = Spy()
+    retrained = Retrained(log, spy.fit, moments)
+    retrained.learn(7)
+    assert retrained.trainings == 0
+    retrained.learn(8)
+    assert retrained.trainings == 1
+    assert spy.trained_on == [[[1.0] * 8]]
+    retrained.learn(13)
+    retrained.learn(19)
+    assert spy.trained_on == [[[1.0] * 8], [[1.0] * 14]]
+
+
+def test_without_visits_there_is_nothing_to_train_on(make_log: Callable[..., TrainingLog]) -> None:
+    """And nothing is counted as a training."""
+    spy = Spy()
+    retrained = Retrained(make_log([]), spy.fit, [Moment(0, 0)])
+    retrained.learn(0)
+    assert (spy.trained_on, retrained.trainings) == ([], 0)
 
 
 def test_a_new_day_is_known_by_its_first_event_alone(make_log: Callable[..., TrainingLog]) -> None:
     """The day of the event that is to be foreseen is not known yet."""
     spy = Spy()
-    retrained = Retrained(make_log([("a", "x", 0), ("a", "y", DAY_S)]), spy.fit, retrain_visits=1)
+    log = make_log([("a", "x", 0), ("a", "y", DAY_S)])
+    retrained = Retrained(log, spy.fit, training_moments(log))
     retrained.learn(1)
     assert spy.trained_on == []
     retrained.learn(2)
@@ -84,7 +114,7 @@ def test_a_model_is_asked_with_the_history_of_the_moment(
         ]
     )
     numbering, spy = Numbering(log), Spy()
-    retrained = Retrained(numbering.log, spy.fit, retrain_visits=1)
+    retrained = Retrained(numbering.log, spy.fit, training_moments(numbering.log))
     request = numbering.request(request_at(log, 8))
     assert retrained.ranked(request, 5).tolist() == []
     retrained.learn(8)
@@ -102,7 +132,7 @@ def test_of_a_user_without_known_items_a_model_is_not_asked(
 ) -> None:
     log = make_log([("a", "x", 0), ("me", "new", DAY_S), ("me", "?", DAY_S), ("you", "?", DAY_S)])
     numbering, spy = Numbering(log), Spy()
-    retrained = Retrained(numbering.log, spy.fit, retrain_visits=1)
+    retrained = Retrained(numbering.log, spy.fit, training_moments(numbering.log))
     retrained.learn(2)
     for event in (2, 3):
         assert retrained.ranked(numbering.request(request_at(log, event)), 5).tolist() == []

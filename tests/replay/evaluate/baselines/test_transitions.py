@@ -5,12 +5,13 @@ from collections.abc import Callable
 from online_models.training.log import TrainingLog
 from replay.evaluate.baselines.contestant import Ranked
 from replay.evaluate.baselines.numbering import Numbering
+from replay.evaluate.baselines.popularity import Popular
 from replay.evaluate.baselines.transitions import Transitions
 
 
 def transitions(log: TrainingLog) -> Ranked:
     numbering = Numbering(log)
-    return Ranked("transitions", numbering, Transitions(numbering.log))
+    return Ranked("transitions", numbering, Transitions(numbering.log, Popular(numbering.log)))
 
 
 def test_counts_are_of_the_same_user_and_directional(
@@ -27,7 +28,18 @@ def test_counts_are_of_the_same_user_and_directional(
     assert listed(log, transitions(log), 9) == []
 
 
-def test_equal_counts_are_in_the_order_of_the_hashes(
+def test_equal_counts_are_in_the_order_of_recent_popularity(
+    make_log: Callable[..., TrainingLog], listed: Callable[..., list[str]]
+) -> None:
+    """In a large catalogue nearly all counts are 1: chance would decide the list."""
+    visits = [("a", "x", 0), ("a", "seldom", 1), ("b", "x", 2), ("b", "often", 3), ("c", "x", 4)]
+    crowd = [(f"c{number}", "often", 5) for number in range(9)]
+    log = make_log([*visits, *crowd, ("c", "twice", 6), ("d", "x", 7), ("d", "twice", 8),
+                    ("me", "x", 9), ("me", "?", 10)])  # fmt: skip
+    assert listed(log, transitions(log), 18) == ["twice", "often", "seldom"]
+
+
+def test_equal_counts_of_equally_popular_items_are_in_the_order_of_the_hashes(
     make_log: Callable[..., TrainingLog], listed: Callable[..., list[str]]
 ) -> None:
     """Whichever came first."""
