@@ -46,8 +46,8 @@ def write_log(plan: Plan, out: Path) -> LogFiles:
         out.with_name(f"{out.name}.truth.json"),
         len(rows),
     )
-    _write_lines(files.events, (encode(event) for event in to_events(plan, rows)))
-    _write_lines(files.items, (encode(item) for item in to_items(plan, world)))
+    write_lines(files.events, (encode(event) for event in to_events(plan, rows)))
+    write_lines(files.items, (encode(item) for item in to_items(plan, world)))
     truth = msgspec.json.format(msgspec.json.encode(truth_of(plan, world, rows)), indent=1)
     files.truth.write_bytes(truth)
     return files
@@ -150,7 +150,8 @@ def _type_counts(rows: NDArray[np.void], column: str, n: int) -> list[list[int]]
     return counts.tolist()
 
 
-def _write_lines(path: Path, lines: Iterable[bytes]) -> None:
+def write_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """Write lines as gzip; the same lines are the same bytes."""
     with (
         path.open("wb") as file,
         gzip.GzipFile(

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
 
 @click.command("generate")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--users", default=1000, show_default=True, help="People.")
-@click.option("--items", default=1000, show_default=True, help="Items; one in five appears late.")
-@click.option("--days", default=7.0, show_default=True, help="Length of the log in days.")
+@click.option(
+    "--world",
+    type=click.Choice(["films", "shop"]),
+    default="films",
+    show_default=True,
+    help="films: slates, tastes, titles. shop: many items that are ids alone, sessions of four.",
+)
+@click.option("--users", type=int, show_default="1000; shop 20000", help="People.")
+@click.option(
+    "--items",
+    type=int,
+    show_default="1000; shop 40000",
+    help="Items; of films one in five appears late.",
+)
+@click.option("--days", type=float, show_default="7; shop 28", help="Length of the log in days.")
 @click.option("--seed", default=1, show_default=True, help="The same seed writes the same bytes.")
 @click.option(
     "--drift-at",
@@ -28,7 +41,15 @@ import click
     help="When the log ends, UTC.",
 )
 def command(
-    out: Path, *, users: int, items: int, days: float, seed: int, drift_at: float, end: str
+    out: Path,
+    *,
+    world: str,
+    users: int | None,
+    items: int | None,
+    days: float | None,
+    seed: int,
+    drift_at: float,
+    end: str,
 ) -> None:
     """Write a realistic event log: sessions, slates, clicks, new items, a drift of tastes.
 
@@ -40,24 +61,28 @@ def command(
       freshet generate .freshet/films --users 1000 --days 7
       freshet replay .freshet/films.events.jsonl.gz --speed max
       freshet train .freshet/films.events.jsonl.gz
+    A shop of 40,000 items of which nothing is known but who looked at them, to be judged
+      freshet generate .freshet/shop --world shop
+      freshet eval .freshet/shop.events.jsonl.gz --requests 2000
     """
     from replay.generated_log import write_log
+    from replay.shop_world import ShopPlan, write_shop_log
     from replay.world import Plan
 
+    given = {"users": users, "items": items, "days": days}
+    size: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     try:
-        plan = Plan(
-            users=users,
-            items=items,
-            days=days,
-            seed=seed,
-            drift_at=drift_at,
-            end_ts_ms=_ts_ms(end),
-        )
+        size |= {"seed": seed, "end_ts_ms": _ts_ms(end)}
+        if world == "shop":
+            shop = ShopPlan(**size)
+            files, n_items = write_shop_log(shop, out), shop.items
+        else:
+            plan = Plan(**size, drift_at=drift_at)
+            files, n_items = write_log(plan, out), plan.items
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    files = write_log(plan, out)
     click.echo(f"{files.n_events:,} events  {files.events}")
-    click.echo(f"{items:,} items  {files.items}")
+    click.echo(f"{n_items:,} items  {files.items}")
     click.echo(f"the truth  {files.truth}")
 
 

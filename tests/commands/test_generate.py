@@ -21,8 +21,26 @@ def test_a_log_is_written_and_named(tmp_path: Path) -> None:
     assert events[0].ts_ms > 1_772_323_200_000 - 2 * 86_400_000
 
 
+def test_another_world_is_written_likewise(tmp_path: Path) -> None:
+    """A shop: views and purchases of items that are ids alone."""
+    arguments = ["generate", str(tmp_path / "shop"), "--world", "shop", "--users", "50"]
+    done = CliRunner().invoke(cli, [*arguments, "--items", "100", "--end", "2026-03-01"])
+    assert done.exit_code == 0, done.output
+    assert "100 items" in done.output
+    events = list(read_events(tmp_path / "shop.events.jsonl.gz"))
+    assert {event.type for event in events} == {"view", "purchase"}
+    assert events[-1].ts_ms <= 1_772_323_200_000  # 2026-03-01, UTC
+
+
 @pytest.mark.parametrize(
-    "wrong", [["--users", "0"], ["--items", "3"], ["--drift-at", "2"], ["--end", "soon"]]
+    "wrong",
+    [
+        ["--world", "shop", "--items", "3"],
+        ["--users", "0"],
+        ["--items", "3"],
+        ["--drift-at", "2"],
+        ["--end", "soon"],
+    ],
 )
 def test_an_impossible_plan_is_a_usage_error(tmp_path: Path, wrong: list[str]) -> None:
     """Nothing is written."""
