@@ -15,7 +15,16 @@ from freshet.core.events.codec import encode
 from freshet.core.events.schema import EVENT_TYPES, Event, Item
 from replay.generator import EVENT_DTYPE, generate
 from replay.titles import CATEGORIES, collection_name
-from replay.world import BASE, EXAMINATION, FOLLOWS, TASTE, Plan, World
+from replay.world import (
+    BASE,
+    EXAMINATION,
+    FOLLOWS,
+    REJECTION,
+    REJECTION_BASE,
+    TASTE,
+    Plan,
+    World,
+)
 
 COMPRESSION = 4
 
@@ -115,6 +124,7 @@ def truth_of(plan: Plan, world: World, rows: NDArray[np.void]) -> dict[str, obje
             "taste": TASTE,
             "follows": FOLLOWS,
         },
+        "rejection_model": {"most": REJECTION, "base": REJECTION_BASE},
         "users": {
             user_id(user): {
                 "taste_before": before[user],

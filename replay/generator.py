@@ -27,7 +27,9 @@ NOVELTY, NOVELTY_S = 3.0, DAY_S  # a release is this much more popular at first,
 REDRAWS = 6
 # After a click: type, probability. The value is drawn in `_values`.
 AFTERMATH = (("dwell", 0.45), ("like", 0.10), ("cart", 0.06), ("purchase", 0.03), ("rating", 0.05))
-HIDE_PROBABILITY = 0.004  # of an impression that was not clicked
+# What a rejection is: type, share. How probable one is, the world says.
+REJECTIONS = (("hide", 0.7), ("dislike", 0.25), ("report", 0.05))
+STARS, STARS_OF_FIT = 3.0, 0.6  # of a rating: of an item that fits as most do, and for more of it
 
 EVENT_DTYPE = np.dtype(
     [
@@ -101,7 +103,11 @@ def _live(
         rows["session"], rows["slate"], rows["position"] = active[:, None], slate, positions
         rows["value"] = np.nan
         yield rows[shown]
-        yield from _reactions(world, rows, clicked, shown, rng)
+        rejects = world.rejection_probability(
+            user[:, None], items, positions=positions, time_s=time_s[:, None]
+        )
+        yield from _clicks(world, rows[clicked], plan.start_ts_ms, rng)
+        yield _rejections(rows, np.where(shown & ~clicked, rejects, 0), rng)
         going_on = clicked.any(1)
         final = SLATE_SIZE - 1 - clicked[:, ::-1].argmax(1)  # people read downwards
         last_item[active[going_on]] = items[going_on, final[going_on]]
@@ -136,32 +142,45 @@ def _slates(
     return items[rows, order], ~repeated[rows, order]
 
 
-def _reactions(
-    world: World,
-    rows: NDArray[np.void],
-    clicked: NDArray[np.bool_],
-    shown: NDArray[np.bool_],
-    rng: np.random.Generator,
+def _clicks(
+    world: World, clicked: NDArray[np.void], start_ts_ms: int, rng: np.random.Generator
 ) -> Iterator[NDArray[np.void]]:
-    """Yield the clicks, what follows a click, and what annoyed."""
-    clicks = rows[clicked].copy()
+    """Yield the clicks on impressions, and what follows a click."""
+    clicks = clicked.copy()
     clicks["type"] = TYPE_CODES["click"]
     clicks["ts_ms"] += 1500 + 1200 * clicks["position"] + rng.integers(0, 900, len(clicks))
     yield clicks
     for name, probability in AFTERMATH:
         after = clicks[rng.random(len(clicks)) < probability].copy()
         after["type"] = TYPE_CODES[name]
-        after["value"], delay_s = _values(world, name, after, rng)
+        time_s = (after["ts_ms"] - start_ts_ms) / 1000
+        after["value"], delay_s = _values(world, name, after, time_s, rng)
         after["ts_ms"] += (delay_s * 1000).astype(np.int64)
         yield after
-    hidden = rows[shown & ~clicked & (rng.random(rows.shape) < HIDE_PROBABILITY)].copy()
-    hidden["type"] = TYPE_CODES["hide"]
-    hidden["ts_ms"] += 4000
-    yield hidden
+
+
+def _rejections(
+    rows: NDArray[np.void], probability: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.void]:
+    """Return what is said against impressions, each with its probability."""
+    draw = rng.random(rows.shape)
+    rejected = draw < probability
+    rejections = rows[rejected].copy()
+    # Below its probability the draw is uniform again: it says of which type the rejection is.
+    edges = np.cumsum([share for _, share in REJECTIONS])
+    kinds = np.searchsorted(edges[:-1], draw[rejected] / probability[rejected], side="right")
+    codes = np.array([TYPE_CODES[name] for name, _ in REJECTIONS])
+    rejections["type"] = codes[kinds]
+    rejections["ts_ms"] += 4000
+    return rejections
 
 
 def _values(
-    world: World, name: str, after: NDArray[np.void], rng: np.random.Generator
+    world: World,
+    name: str,
+    after: NDArray[np.void],
+    time_s: NDArray[np.float64],
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the value of each event of a type (seconds, price, stars) and its delay in seconds."""
     n = len(after)
@@ -171,7 +190,8 @@ def _values(
     if name == "purchase":
         return world.price[after["item"]], seconds + 15
     if name == "rating":
-        stars = 3.5 + world.quality[after["item"]] + rng.normal(0, 1, n)
+        fit = world.fit(after["user"], after["item"], time_s=time_s)
+        stars = STARS + STARS_OF_FIT * fit + rng.normal(0, 1, n)
         return np.clip(np.round(stars), 1, 5), seconds + 5
     return np.full(n, np.nan), seconds
 

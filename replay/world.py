@@ -7,7 +7,10 @@ one known time. A person clicks the item at position k with probability
 
     examination[k] * logistic(BASE + TASTE * log(taste ratio) + FOLLOWS * successor + quality)
 
-(the position-based click model: Richardson, Dominowska & Ragno 2007).
+(the position-based click model: Richardson, Dominowska & Ragno 2007). Of what is looked at and not
+clicked, a person rejects what fits them badly, by the same taste and quality:
+
+    examination[k] * REJECTION * logistic(-(REJECTION_BASE + TASTE * log(taste ratio) + quality))
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ DRIFTING_SHARE = 0.5  # of the people changes tastes at the drift
 ZIPF_EXPONENT = 0.9
 EXAMINATION = np.array([1.0, 0.75, 0.58, 0.46, 0.38])  # by position, from the top
 BASE, TASTE, FOLLOWS = -2.2, 0.9, 2.6
+REJECTION, REJECTION_BASE = 0.06, 1.5  # the most that is rejected; how bad a fit must be
 DAY_S = 86_400.0
 
 
@@ -114,11 +118,36 @@ class World:
             positions: from 0.
             time_s: seconds from the start of the log.
         """
+        follows = (self.successors[last_items] == items[..., None]).any(-1) & (last_items >= 0)
+        logit = BASE + self.fit(users, items, time_s=time_s) + FOLLOWS * follows
+        return np.asarray(EXAMINATION[positions] / (1 + np.exp(-logit)))
+
+    def rejection_probability(
+        self,
+        users: NDArray[Any],
+        items: NDArray[Any],
+        *,
+        positions: NDArray[Any],
+        time_s: NDArray[Any],
+    ) -> NDArray[np.float64]:
+        """Return the probability that an item that was not clicked is rejected, broadcast.
+
+        Args:
+            users: index.
+            items: index.
+            positions: from 0.
+            time_s: seconds from the start of the log.
+        """
+        logit = REJECTION_BASE + self.fit(users, items, time_s=time_s)
+        return np.asarray(EXAMINATION[positions] * REJECTION / (1 + np.exp(logit)))
+
+    def fit(
+        self, users: NDArray[Any], items: NDArray[Any], *, time_s: NDArray[Any]
+    ) -> NDArray[np.float64]:
+        """Return the log-odds that taste and quality add to a click, broadcast."""
         after = (time_s >= self.drift_s).astype(np.int64)
         ratio = self.tastes[after, users, self.category[items]] * len(CATEGORIES)
-        follows = (self.successors[last_items] == items[..., None]).any(-1) & (last_items >= 0)
-        logit = BASE + TASTE * np.log(ratio + 0.05) + FOLLOWS * follows + self.quality[items]
-        return np.asarray(EXAMINATION[positions] / (1 + np.exp(-logit)))
+        return np.asarray(TASTE * np.log(ratio + 0.05) + self.quality[items])
 
 
 def make_world(plan: Plan, rng: np.random.Generator) -> World:

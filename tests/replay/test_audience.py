@@ -80,7 +80,7 @@ def test_clicks_are_as_frequent_as_the_truth_says() -> None:
         )  # fmt: skip
         expected += chance.sum() + FAD_SHARE
         spread += (chance * (1 - chance)).sum() + FAD_SHARE * (1 - FAD_SHARE)
-    assert audience.clicks == len(feed.sent)
+    assert audience.clicks == sum(event.type == "click" for event in feed.sent)
     assert abs(audience.clicks - expected) < 5 * np.sqrt(spread)
     assert len({event.event_id for event in feed.sent}) == len(feed.sent)
 
@@ -97,3 +97,23 @@ def test_a_click_on_the_list_names_its_slot_and_a_fad_does_not() -> None:
     fads = [event.item_id for event in feed.sent if event.request_id is None]
     assert len(fads) == pytest.approx(100 * FAD_SHARE, abs=22)
     assert len(set(fads)) == 1
+
+
+def test_what_fits_badly_is_hidden_now_and_then() -> None:
+    """As often as the truth says, within 5 sigma (false alarm: 6e-7); each with its slot."""
+    items = list(range(5))
+    feed = _Feed(items)
+    audience, world = _audience(feed)
+    expected = 0.0
+    for _ in range(800):
+        audience._last.clear()
+        audience.visit()
+        person = np.full(5, int(feed.asked[-1].user[1:]))
+        seen = {"positions": np.arange(5), "time_s": np.full(5, PLAN.span_s)}
+        clicked = world.click_probability(person, np.array(items), np.full(5, -1), **seen)
+        hidden = world.rejection_probability(person, np.array(items), **seen)
+        expected += ((1 - clicked) * hidden).sum()
+    hides = [event for event in feed.sent if event.type == "hide"]
+    assert len(hides) == audience.hides
+    assert abs(len(hides) - expected) < 5 * expected**0.5
+    assert all(items[event.position] == int(event.item_id[1:]) for event in hides)

@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freshet.core.events.schema import TYPE_CODES
-from replay.generator import generate
+from freshet.core.events.schema import REJECTION, TYPE_CODES
+from replay.generator import REJECTIONS, generate
 from replay.titles import CATEGORIES
 from replay.world import EXAMINATION, Plan, make_world
 
 CLICK, IMPRESSION = TYPE_CODES["click"], TYPE_CODES["impression"]
+REJECTS = [TYPE_CODES[name] for name, _ in REJECTIONS]
 
 
 def test_the_same_plan_gives_the_same_log() -> None:
@@ -74,6 +75,55 @@ def test_clicks_follow_the_known_probabilities() -> None:
     clicks = events[(events["type"] == CLICK) & (events["slate"] % 20 == 0)]
     deviation = np.sqrt((expected * (1 - expected)).sum())
     assert abs(len(clicks) - expected.sum()) < 5 * deviation + 3  # 3: clicks cut off by the end
+
+
+def test_rejections_follow_the_known_probabilities() -> None:
+    """The sum is within 5 sigma of what the truth predicts (false alarm: 6e-7).
+
+    An impression is rejected where it was not clicked, so with (1 - click) times the probability.
+    """
+    plan = Plan(users=600, items=200, days=5, seed=5)
+    world, events = generate(plan)
+    shown = events[(events["type"] == IMPRESSION) & (events["slate"] % 20 == 0)]
+    seen = {"positions": shown["position"], "time_s": (shown["ts_ms"] - plan.start_ts_ms) / 1000}
+    clicks = world.click_probability(shown["user"], shown["item"], np.full(len(shown), -1), **seen)
+    expected = (1 - clicks) * world.rejection_probability(shown["user"], shown["item"], **seen)
+    rejected = np.isin(events["type"], REJECTS) & (events["slate"] % 20 == 0)
+    deviation = np.sqrt((expected * (1 - expected)).sum())
+    assert abs(rejected.sum() - expected.sum()) < 5 * deviation + 1
+    assert expected.sum() > 40
+
+
+def test_people_reject_what_does_not_fit_them() -> None:
+    """Some 1 to 3 % of what fits badly, a tenth of that where it fits well; all types that reject.
+
+    So that a model can learn it: at random, the two rates would be the same.
+    """
+    plan = Plan(users=1000, items=600)
+    world, events = generate(plan)
+    before = events[events["ts_ms"] < plan.start_ts_ms + 1000 * world.drift_s]
+    ratio = world.tastes[0][before["user"], world.category[before["item"]]] * len(CATEGORIES)
+    rates = []
+    for fits in (ratio < 0.1, ratio > 2):
+        shown = (before["type"] == IMPRESSION) & fits
+        rates.append((np.isin(before["type"], REJECTS) & fits).sum() / shown.sum())
+    assert 0.01 < rates[0] < 0.03
+    assert rates[1] < rates[0] / 5
+    counts = [int((events["type"] == code).sum()) for code in REJECTS]
+    assert sorted(counts, reverse=True) == counts
+    assert min(counts) > 5
+    assert REJECTION[REJECTS].all()
+
+
+def test_stars_follow_taste() -> None:
+    """Low ones are dislikes: they say of a category what hides say."""
+    plan = Plan(users=1000, items=600, drift_at=1.0)
+    world, events = generate(plan)
+    ratings = events[events["type"] == TYPE_CODES["rating"]]
+    ratio = world.tastes[0][ratings["user"], world.category[ratings["item"]]] * len(CATEGORIES)
+    low = ratings["value"] <= 2
+    assert low[ratio < 0.3].mean() > 0.4
+    assert low[ratio > 2].mean() < 0.2
 
 
 def test_what_is_higher_up_is_clicked_more() -> None:
