@@ -40,7 +40,7 @@ FEATURE_LIMIT: Final = 10.0
 RANK_SOFTENING: Final = 20.0
 """k of reciprocal rank fusion (Cormack, Clarke, Buettcher 2009), smaller as the lists are short."""
 
-_SCHEMA_VERSION: Final = 4
+_SCHEMA_VERSION: Final = 5
 _MAGNITUDE_SOURCES: Final = ("covisitation", "transitions", "neighbours", "past")
 """Those whose scores count evidence."""
 
@@ -59,22 +59,30 @@ _RAW: Final = (
     "last_item_similarity",
     "category_overlap",
     "category_affinity",
+    "category_aversion",
+    "vector_aversion",
     "popularity_gap",
     "past_times",
 )
+_OF_REQUEST: Final = ("history_length", "past_length", "rejections", "idle")
+"""Those that all candidates of a request share."""
+
 FEATURES: Final[tuple[str, ...]] = (
     *(f"{source}_score_z" for source in SOURCES),
     *(f"{source}_closeness" for source in SOURCES),
     *_RAW,
     *(f"{name}_z" for name in _RAW),
-    "history_length",
-    "past_length",
-    "idle",
+    *_OF_REQUEST,
 )
 FEATURE_SCHEMA: Final = hashlib.sha256(
     f"{_SCHEMA_VERSION} {' '.join(FEATURES)}".encode()
 ).hexdigest()[:16]
 """Names the features and their order; a ranker serves only under the schema it was trained on."""
+
+_NUMBERS: Final = frozenset(
+    {"history_popularity", "history_length", "past_length", "rejections", "idle_s"}
+)
+"""Fields of `Candidates` that are one number for the request, no array."""
 
 _CLICKS_PRIOR: Final = (1.0, 20.0)  # clicks, impressions: keeps the rate of a new item sane
 
@@ -96,13 +104,17 @@ class Candidates:
         last_event_age_s: (n,), since the item's last event, s.
         session_similarity: (n,), cosine of the session embedding, 0 without one.
         encoder_similarity: (n,), cosine of the encoder's user vector, 0 without one.
-        last_item_similarity: (n,), cosine of the item acted on last, 0 without one.
-        category_overlap: (n,), share in [0, 1] of the item's categories that the history holds.
-        category_affinity: (n,), cosine of the item's categories and those of the history.
+        last_item_similarity: (n,), cosine of the item liked last, 0 without one.
+        category_overlap: (n,), share in [0, 1] of the item's categories that the liked items hold.
+        category_affinity: (n,), cosine of the item's categories and those of the liked items.
+        category_aversion: (n,), evidence against the item's categories, 0 or more, by what the
+            user rejected; see `online_models.maths.aversion`.
+        vector_aversion: (n,), evidence against what is near the item's vector, 0 or more.
         past_times: (n,), how often the user acted on the item before the history.
-        history_popularity: mean of log(1 + interactions) of the items in the history, 0 without.
-        history_length: items in the user's history.
+        history_popularity: mean of log(1 + interactions) of the liked items, 0 without.
+        history_length: events of the user's history that speak for their item.
         past_length: distinct items before it.
+        rejections: items that the user rejected.
         idle_s: since the user's last event, s.
     """
 
@@ -119,10 +131,13 @@ class Candidates:
     last_item_similarity: Floats
     category_overlap: Floats
     category_affinity: Floats
+    category_aversion: Floats
+    vector_aversion: Floats
     past_times: Floats
     history_popularity: float
     history_length: int
     past_length: int
+    rejections: int
     idle_s: float
 
     def __post_init__(self) -> None:
@@ -134,7 +149,9 @@ class Candidates:
         n = len(self.source_scores)
         shapes = {"source_scores": (n, len(SOURCES)), "source_ranks": (n, len(SOURCES))}
         shapes["trend"] = (n, len(TREND_HALF_LIVES_S))
-        for name in self.__slots__[:-4]:
+        for name in self.__slots__:
+            if name in _NUMBERS:
+                continue
             expected = shapes.get(name, (n,))
             found = getattr(self, name).shape
             if found != expected:
@@ -161,10 +178,11 @@ def compute_features(candidates: Candidates) -> Floats:
     features[:, n_sources : 2 * n_sources] = closeness
     raw_start, z_start = 2 * n_sources, 2 * n_sources + raw.shape[1]
     features[:, raw_start:z_start] = raw
-    features[:, z_start:-3] = _z_of_found(raw, np.ones(raw.shape, np.bool_))
-    features[:, -3] = np.log1p(c.history_length)
-    features[:, -2] = np.log1p(c.past_length)
-    features[:, -1] = np.log1p(max(c.idle_s, 0.0) / 60)
+    request_start = z_start + raw.shape[1]
+    features[:, z_start:request_start] = _z_of_found(raw, np.ones(raw.shape, np.bool_))
+    features[:, request_start:] = np.log1p(
+        [c.history_length, c.past_length, c.rejections, max(c.idle_s, 0.0) / 60]
+    )
     return np.clip(np.nan_to_num(features), -FEATURE_LIMIT, FEATURE_LIMIT)
 
 
@@ -201,6 +219,8 @@ def _raw_columns(c: Candidates, fused: NDArray[np.float64]) -> NDArray[np.float6
             c.last_item_similarity,
             c.category_overlap,
             c.category_affinity,
+            np.log1p(c.category_aversion),
+            np.log1p(c.vector_aversion),
             np.log1p(c.interactions) - c.history_popularity,
             np.log1p(c.past_times),
         ]

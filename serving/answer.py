@@ -18,8 +18,12 @@ Law 7 of the design: every answer says what it is. `Quality` and `degraded` are 
 | session, covisitation, transitions, neighbours | the source failed or had no time |
 | past, similar, category, trending, new | the source failed or had no time |
 | filter       | the filter of what the user has seen failed or had no time |
+| aversion     | what is like the rejected items keeps its score |
 | features, rank, rerank, explore | the stage failed or had no time |
 | seen         | the user has seen everything that passes the filters, so seen items are shown |
+
+What a user rejected is not shown, whatever is degraded; but while `user_state` is, a rejection that
+this process has not read is not known to it.
 """
 
 from __future__ import annotations
@@ -85,7 +89,8 @@ class AnswerItem(Struct, frozen=True, kw_only=True):
     """One position of an answer.
 
     Attributes:
-        score: bigger is better; the ranker's probability of a click, or the fused source score.
+        score: bigger is better; the ranker's probability of a click, or the fused source score,
+            lowered for what is like the items that the user rejected.
         source: which source found it.
         reason: why, for the person who reads the list.
         propensity: probability in (0, 1] that the policy puts this item here.
@@ -110,6 +115,7 @@ class Answer(Struct, frozen=True, kw_only=True):
         consistent: whether the event named by `after` is in; null when none was named.
         personalised: whether the list depends on what the user did.
         unknown: items of a rank request that the catalogue does not offer.
+        unwanted: items of a rank request that the user rejected; they come last.
     """
 
     request_id: str
@@ -124,3 +130,4 @@ class Answer(Struct, frozen=True, kw_only=True):
     took_ms: float
     items: list[AnswerItem]
     unknown: list[str] = []
+    unwanted: list[str] = []

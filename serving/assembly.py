@@ -85,6 +85,11 @@ def assemble(
         took_ms=round(moment.stages.took_ms, 3),
         items=items,
         unknown=unknown or [],
+        unwanted=[
+            item.item_id
+            for item, factor in zip(items, ranked.factors[slots.candidates], strict=True)
+            if factor == 0
+        ],
     )
     features = b""
     if ranked.features is not None:

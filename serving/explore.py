@@ -1,7 +1,8 @@
 """Explore: a few slots drawn by Thompson sampling, last of all, each with its propensity.
 
 Law: the draw is the last step. Whatever changed the list after it would make the logged
-propensities false.
+propensities false. What the user rejected lowers the rate that an arm like it is drawn by, so the
+propensities stay exact.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.features import SOURCES
+from online_models.maths.aversion import MIN_FACTOR
 from online_models.maths.bandit import posterior, sharpened, thompson_slots
 from online_models.maths.topk import top_k
 from serving.moment import Moment
@@ -21,6 +23,7 @@ from serving.ranking import Ranked
 
 ARMS_RANKED: Final = 12
 ARMS_NEW: Final = 4
+WELCOME: Final = 0.95  # factor, by what the user rejected, that lets an arm in
 _NEW: Final = SOURCES.index("new")
 
 Indices = NDArray[np.int64]
@@ -92,6 +95,7 @@ def _with_drawn(
     )
     prior = moment.standings.priors[segment].of(moment.table.codes(rows))
     alpha, beta = sharpened(*posterior(prior, impressions, clicks))
+    alpha = alpha * np.maximum(ranked.factors[arms], MIN_FACTOR)
     drawn, propensities = thompson_slots(alpha, beta, len(positions), rng)
     slots = Slots.fixed(order.copy())
     slots.explored[positions] = True
@@ -102,9 +106,16 @@ def _with_drawn(
 
 
 def _arms(ranked: Ranked, placed: Indices) -> Indices:
-    """Return the best candidates without a place, and the newest of the others."""
+    """Return the best candidates without a place, and the newest of the others.
+
+    What is much like the rejected is no arm while there are others: the least that an arm is drawn
+    would bring it back now and then.
+    """
     free = np.ones(len(ranked.union), bool)
     free[placed] = False
+    welcome = free & (ranked.factors >= WELCOME)
+    if welcome.sum() >= ARMS_RANKED:
+        free = welcome
     left = np.flatnonzero(free)
     best = left[top_k(ranked.scores[left], ARMS_RANKED)]
     free[best] = False

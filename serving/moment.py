@@ -99,10 +99,10 @@ async def hydrate(
     session = query = np.zeros(EMBEDDING_DIM, np.float32)
     if bound is None:
         stages.left_out("model")
-        profile = meet(user, table, None)
+        profile = meet(user, table, None, state.settings.unwanted_ttl_s)
     else:
         bound.bind(table.ids)
-        profile = meet(user, table, bound)
+        profile = meet(user, table, bound, state.settings.unwanted_ttl_s)
         session = session_vector(profile, bound, state.settings.session_half_life_s)
         encode = partial(encoded_vector, profile, bound)
         query = stages.run("encoder", encode, otherwise=lambda: session)

@@ -87,6 +87,8 @@ async def rank_items(
 ) -> Served:
     """Return the client's own candidates, all of them, in the order for a user.
 
+    Those that the user rejected come last, and are named.
+
     Args:
         state: what answers are made from.
         query: whose candidates, and which.
@@ -104,6 +106,8 @@ async def rank_items(
     found = gather(moment, Query(user=query.user))
     union = fuse(found, also=offered)
     ranked = rank(moment, union.take(np.isin(union.rows, offered)))
-    slots = Slots.fixed(top_k(ranked.scores, len(offered)))
+    best = top_k(ranked.scores, len(offered))
+    rejected = ranked.factors[best] == 0
+    slots = Slots.fixed(np.concatenate([best[~rejected], best[rejected]]))
     unknown = [item_id for item_id in query.items if not moment.table.offers(item_id)]
     return assemble(moment, ranked, slots, request_id, unknown)

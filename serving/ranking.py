@@ -1,4 +1,8 @@
-"""Rank and re-rank: the order by what the models say, then not all alike."""
+"""Rank and re-rank: the order by what the models say, less what is averse, then not all alike.
+
+Law: whatever made the scores, those of items like the rejected ones are lowered before anything is
+chosen by them, so that re-ranking, exploration and the end of a list all see it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from numpy.typing import NDArray
 
 from freshet.core.settings import Settings
 from online_models.features import Candidates, compute_features
+from online_models.maths.aversion import demoted, demotion
 from online_models.maths.mmr import mmr
 from online_models.maths.topk import top_k
 from online_models.tasks import TASKS
@@ -31,27 +36,76 @@ class Ranked:
     Attributes:
         union: the n candidates.
         features: (n, n_features) float32; None where they could not be computed.
-        scores: (n,) float32; the fused rank where there is no ranker.
+        scores: (n,) float32, lowered by `factors`; the fused rank where there is no ranker.
+        factors: (n,) float32 in [0, 1]; 1 for all of somebody who rejected nothing, 0 for an item
+            that the user rejected.
         by_ranker: whether the scores are the ranker's.
     """
 
     union: Union
     features: Floats | None
     scores: Floats
+    factors: Floats
     by_ranker: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Aversions:
+    """Evidence against n candidates.
+
+    Attributes:
+        by_category: (n,) float32, 0 or more.
+        by_vector: (n,) float32, 0 or more.
+    """
+
+    by_category: Floats
+    by_vector: Floats
+
+    @classmethod
+    def none(cls, n: int) -> Aversions:
+        """Return no evidence."""
+        return cls(np.zeros(n, np.float32), np.zeros(n, np.float32))
 
 
 def rank(moment: Moment, union: Union) -> Ranked:
     """Score the candidates; by their rank within the sources when the ranker cannot."""
-    fused = union.fused.astype(np.float32)
-    features = moment.stages.run("features", partial(_features, moment, union), lambda: None)
-    if moment.bound is None or features is None:
-        return Ranked(union, features, fused, by_ranker=False)
-    ranker = partial(moment.bound.bundle.probabilities, features)
-    foreseen = moment.stages.run("rank", ranker, otherwise=lambda: None)
-    if foreseen is None:
-        return Ranked(union, features, fused, by_ranker=False)
-    return Ranked(union, features, foreseen @ task_weights(moment.settings), by_ranker=True)
+    aversions = moment.stages.run(
+        "aversion", partial(_aversions, moment, union), lambda: Aversions.none(len(union))
+    )
+    features = moment.stages.run(
+        "features", partial(_features, moment, union, aversions), lambda: None
+    )
+    foreseen = None
+    if moment.bound is not None and features is not None:
+        ranker = partial(moment.bound.bundle.probabilities, features)
+        foreseen = moment.stages.run("rank", ranker, otherwise=lambda: None)
+    scores = union.fused.astype(np.float32)
+    if foreseen is not None:
+        scores = foreseen @ task_weights(moment.settings)
+    factors = _factors(moment, union, aversions)
+    return Ranked(
+        union, features, demoted(scores, factors), factors, by_ranker=foreseen is not None
+    )
+
+
+def _aversions(moment: Moment, union: Union) -> Aversions:
+    aversion = moment.profile.aversion
+    return Aversions(
+        aversion.to_categories(moment.table, union.rows),
+        aversion.to_vectors(moment.bound, union.rows),
+    )
+
+
+def _factors(moment: Moment, union: Union, aversions: Aversions) -> Floats:
+    """Return (n,) what the scores are multiplied by.
+
+    By the stronger of the two kinds of evidence: they mostly say the same.
+    """
+    evidence = np.maximum(aversions.by_category, aversions.by_vector)
+    factors = demotion(evidence, moment.settings.rejection_weight)
+    if len(moment.profile.unwanted):  # only among the client's own candidates
+        factors[np.isin(union.rows, moment.profile.unwanted)] = 0
+    return factors
 
 
 def task_weights(settings: Settings) -> Floats:
@@ -82,7 +136,7 @@ def rerank(moment: Moment, ranked: Ranked, k: int) -> NDArray[np.int64]:
     return np.asarray(best[order])
 
 
-def _features(moment: Moment, union: Union) -> Floats:
+def _features(moment: Moment, union: Union, aversions: Aversions) -> Floats:
     """Return (n, n_features); without a bundle every similarity is 0, which is logged too."""
     table, rows, profile = moment.table, union.rows, moment.profile
     similar = np.zeros((len(rows), 3), np.float32)
@@ -104,10 +158,13 @@ def _features(moment: Moment, union: Union) -> Floats:
             last_item_similarity=similar[:, 2],
             category_overlap=_category_overlap(table, rows, profile),
             category_affinity=_category_affinity(table, rows, profile),
+            category_aversion=aversions.by_category,
+            vector_aversion=aversions.by_vector,
             past_times=profile.past.times_at(rows).astype(np.float32),
             history_popularity=_history_popularity(table, profile),
-            history_length=len(profile.rows),
+            history_length=int(profile.liked.sum()),
             past_length=len(profile.past.rows),
+            rejections=len(profile.unwanted),
             idle_s=profile.idle_s,
         )
     )
@@ -128,20 +185,20 @@ def _since_last_event_s(table: ItemTable, rows: NDArray[np.int64], now_ms: int) 
 
 
 def _history_popularity(table: ItemTable, profile: Profile) -> float:
-    """Return the mean log popularity of the items in the history, 0 without any."""
-    rows = profile.rows[profile.rows >= 0]
+    """Return the mean log popularity of the liked items of the history, 0 without any."""
+    rows = profile.liked_rows
     return float(np.log1p(table.interactions[rows]).mean()) if len(rows) else 0.0
 
 
 def _category_affinity(table: ItemTable, rows: NDArray[np.int64], profile: Profile) -> Floats:
-    """Return (n,) cosine in [0, 1] of each item's categories and those of the history."""
+    """Return (n,) cosine in [0, 1] of each item's categories and those of the liked items."""
     codes = table.codes(rows)  # (n, category_width)
     carried = np.sqrt(np.maximum((codes >= 0).sum(axis=1), 1))
     return np.asarray(profile.taste[codes].sum(axis=1) / carried, np.float32)
 
 
 def _category_overlap(table: ItemTable, rows: NDArray[np.int64], profile: Profile) -> Floats:
-    """Return (n,) share in [0, 1] of each item's categories that the history holds."""
+    """Return (n,) share in [0, 1] of each item's categories that the liked items hold."""
     held = np.zeros(len(table.category_codes) + 1, bool)  # the last one stands for code -1
     held[history_categories(profile, table)] = True
     codes = table.codes(rows)  # (n, category_width)

@@ -1,4 +1,7 @@
-"""Why an item is in the list, in words for the person who reads it."""
+"""Why an item is in the list, in words for the person who reads it.
+
+Law: a reason never names what the person rejected, neither an item nor a category.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.events.schema import EVENT_TYPES, PREFERENCE
+from freshet.core.events.schema import EVENT_TYPES
 from online_models.features import SOURCES
 from serving.item_table import ItemTable
 from serving.moment import Moment
@@ -52,11 +55,15 @@ def reasons(
         explored: (n,) whether the bandit drew it.
     """
     table, profile = moment.table, moment.profile
-    because = chosen.because[np.arange(len(chosen)), sources].tolist()
+    because = chosen.because[np.arange(len(chosen)), sources]
+    because = np.where(np.isin(because, profile.unwanted), -1, because).tolist()
+    unwanted = np.isin(chosen.rows, profile.unwanted)
     visits = _nearest_visits(moment, chosen).tolist()
     words = []
     for index, (row, source) in enumerate(zip(chosen.rows.tolist(), sources, strict=True)):
-        if explored[index]:
+        if unwanted[index]:
+            words.append("you said that this is not for you")
+        elif explored[index]:
             barely = table.impressions[row].sum() < BARELY_SHOWN
             words.append("exploring: few have seen this yet" if barely else "exploring")
         else:
@@ -92,8 +99,8 @@ def _popular_in(choice: _Choice) -> str:
     categories = _categories(choice)
     if not categories:
         return "popular now"
-    codes = choice.table.codes(np.array([choice.row]))[0, : len(categories)]
-    return f"popular in {categories[choice.profile.taste[codes].argmax()]}"
+    taste, code = choice.profile.taste, choice.table.category_codes
+    return f"popular in {max(categories, key=lambda name: taste[code[name]])}"
 
 
 _WORDS: Final[dict[str, Callable[[_Choice], str]]] = {
@@ -113,7 +120,7 @@ _WORDS: Final[dict[str, Callable[[_Choice], str]]] = {
 def _nearest_visits(moment: Moment, chosen: Union) -> NDArray[np.int64]:
     """Return (n,) index in the history of the liked item nearest to each candidate, -1 = none."""
     profile = moment.profile
-    liked = np.flatnonzero(profile.known & (PREFERENCE[profile.types] > 0))
+    liked = np.flatnonzero(profile.known & profile.liked)
     if moment.bound is None or not len(liked):
         return np.full(len(chosen), -1)
     nearness = moment.bound.vectors[chosen.rows] @ profile.vectors[liked].T  # (n, n_liked)
@@ -121,8 +128,10 @@ def _nearest_visits(moment: Moment, chosen: Union) -> NDArray[np.int64]:
 
 
 def _categories(choice: _Choice) -> list[str]:
+    """Return the categories of the item that may be named."""
     entry = choice.table.entries[choice.row]
-    return entry.categories if entry else []
+    code, rejected = choice.table.category_codes, choice.profile.aversion.outweighed
+    return [name for name in entry.categories if not rejected[code[name]]] if entry else []
 
 
 def _title(table: ItemTable, row: int) -> str:

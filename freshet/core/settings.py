@@ -199,6 +199,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             description="what a like, a cart or a purchase is worth, in clicks",
         ),
     ] = 0.0
+    rejection_weight: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=100,
+            description="how strongly dislikes, hides and reports lower what is like their items; "
+            "0 = only the items themselves are hidden",
+        ),
+    ] = 0.3
     exploration_slots: Annotated[
         int, Meta(ge=0, le=10, description="slots of an answer that the bandit fills")
     ] = 2

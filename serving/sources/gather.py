@@ -48,7 +48,8 @@ def gather(moment: Moment, query: Query) -> list[Found]:
 
 def _popular(moment: Moment, query: Query) -> Found:
     quota = int(QUOTAS["popular"] * moment.settings.candidates)
+    hidden = len(query.exclude) + len(moment.profile.unwanted)  # makes way for others
     if not query.categories:
-        return find_popular(moment.standings, quota + len(query.exclude))
+        return find_popular(moment.standings, quota + hidden)
     rows = moment.table.rows_in_categories(query.categories)
-    return find_popular_among(moment.table, rows, moment.profile.now_ms, 2 * quota)
+    return find_popular_among(moment.table, rows, moment.profile.now_ms, 2 * quota + hidden)

@@ -1,4 +1,4 @@
-"""Source `similar`: the items nearest to the one that the user acted on last."""
+"""Source `similar`: the items nearest to the one that the user liked last."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from serving.sources.found import Found
 
 
 def find_similar(bound: BoundBundle | None, profile: Profile, quota: int) -> Found:
-    """Return the neighbours of the newest item of the history, in content and in use.
+    """Return the neighbours of the newest liked item of the history, in content and in use.
 
     Args:
         bound: the bundle whose items are searched; nothing is found without one.
         profile: the user.
         quota: most items to find.
     """
-    if bound is None or not profile.known.any():
+    if bound is None or profile.last_liked < 0:
         return Found.nothing()
     rows, scores = bound.nearest(profile.last_vector, quota)
-    last = profile.rows[profile.known][0]
-    return Found.of(rows, scores, np.full(len(rows), last))
+    return Found.of(rows, scores, np.full(len(rows), profile.rows[profile.last_liked]))

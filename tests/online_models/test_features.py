@@ -38,10 +38,13 @@ def some_candidates(n: int, seed: int, scale: float = 1.0) -> Candidates:
         last_item_similarity=draw(-1, 1),
         category_overlap=draw(0, 1),
         category_affinity=draw(0, 1),
+        category_aversion=draw(0, 10 * scale),
+        vector_aversion=draw(0, 10 * scale),
         past_times=draw(0, 50),
         history_popularity=float(rng.uniform(0, 20)),
         history_length=int(rng.integers(0, 51)),
         past_length=int(rng.integers(0, 1000)),
+        rejections=int(rng.integers(0, 501)),
         idle_s=float(rng.uniform(0, 1e7)),
     )
 
@@ -176,3 +179,53 @@ def test_two_sources_outweigh_one() -> None:
     fused = fused_ranks(ranks)
     assert np.argsort(-fused).tolist() == [0, 2, 1, 3]
     assert fused[3] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("session_similarity", 0.11),
+        ("encoder_similarity", 0.12),
+        ("last_item_similarity", 0.13),
+        ("category_overlap", 0.14),
+        ("category_affinity", 0.15),
+        ("category_aversion", 0.16),
+        ("vector_aversion", 0.17),
+        ("past_times", 3.0),
+        ("interactions", 18.0),
+        ("impressions", 19.0),
+    ],
+)
+def test_each_feature_stands_in_the_column_of_its_name(name: str, value: float) -> None:
+    """What is changed is that column and what is made of it; evidence is on a log scale."""
+    zero = dataclasses.replace(some_candidates(3, 4), **{name: np.zeros(3, np.float32)})
+    changed = dataclasses.replace(zero, **{name: np.array([value, 0, 0], np.float32)})
+    before, after = compute_features(zero), compute_features(changed)
+    logged = not name.startswith(("session", "encoder", "last_item", "category_o", "category_af"))
+    expected = np.log1p(value) if logged else value
+    assert column(before, name).tolist() == [0, 0, 0]
+    assert column(after, name).tolist() == pytest.approx([expected, 0, 0], rel=1e-5)
+    moved = {FEATURES[at] for at in np.flatnonzero((before != after).any(axis=0))}
+    made_of_it = {
+        "interactions": {"popularity_gap", "popularity_gap_z"},
+        "impressions": {"click_rate", "click_rate_z"},
+    }
+    assert moved == {name, f"{name}_z"} | made_of_it.get(name, set())
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "value", "expected"),
+    [
+        ("history_length", "history_length", 7, np.log(8)),
+        ("past_length", "past_length", 30, np.log(31)),
+        ("rejections", "rejections", 6, np.log(7)),
+        ("idle_s", "idle", 120.0, np.log(3)),
+        ("idle_s", "idle", -5.0, 0.0),
+    ],
+)
+def test_what_a_request_is_about_is_the_same_for_all_its_candidates(
+    field: str, name: str, value: float, expected: float
+) -> None:
+    """On a log scale, each in the column of its name."""
+    features = compute_features(dataclasses.replace(some_candidates(3, 4), **{field: value}))
+    assert column(features, name).tolist() == pytest.approx([expected] * 3, rel=1e-5)

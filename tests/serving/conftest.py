@@ -18,7 +18,7 @@ from freshet.core.errors import ServiceError
 from freshet.core.events.codec import decode_event, event_hash
 from freshet.core.events.partition import item_hashes
 from freshet.core.events.producer import Record
-from freshet.core.events.schema import CLICK, TYPE_CODES, Item
+from freshet.core.events.schema import CLICK, REJECTION, TAKES_BACK, TYPE_CODES, Item
 from freshet.core.events.topics import Topics
 from freshet.core.settings import Settings
 from freshet.core.state.client import AsyncClient, connect_async
@@ -32,6 +32,7 @@ from freshet.core.state.records import (
     unpack_items,
     unpack_users,
 )
+from freshet.core.state.unwanted import UNWANTED_DTYPE
 from online_models.artifacts.check import load_bundle
 from online_models.artifacts.registry import Registry
 from online_models.artifacts.tiny import publish_tiny_bundle, tiny_items
@@ -58,6 +59,7 @@ class MemoryUsers:
     def __init__(self) -> None:
         self.records: dict[str, np.void] = {}
         self.items: dict[str, list[str]] = {}  # of all interactions
+        self.unwanted: dict[str, dict[str, tuple[int, int]]] = {}  # item: second, type
         self.down = False
         self.memory: dict[str, UserState] = {}
 
@@ -69,7 +71,14 @@ class MemoryUsers:
             return cold_user()
         items = self.items[user_id]
         past = items[: (len(items) - 1) // HISTORY_LENGTH * HISTORY_LENGTH]
-        self.memory[user_id] = UserState(self.records[user_id].copy(), item_hashes(past)[::-1])
+        unwanted = self.unwanted.get(user_id, {})
+        rejected = np.zeros(len(unwanted), UNWANTED_DTYPE)
+        rejected["item"] = item_hashes(list(unwanted))
+        for row, (ts_s, kind) in zip(rejected, unwanted.values(), strict=True):
+            row["ts_s"], row["type"] = ts_s, kind
+        self.memory[user_id] = UserState(
+            self.records[user_id].copy(), item_hashes(past)[::-1], rejected[::-1]
+        )
         return self.memory[user_id]
 
     def remembered(self, user_id: str) -> UserState | None:
@@ -94,6 +103,11 @@ class MemoryUsers:
             self.items[user_id].append(item_id)
             user["history"][slot] = (item, TYPE_CODES[kind] << 12 | np.searchsorted(GAPS_S, gap_s))
             user["history_ts_s"] = ts_s
+        code, unwanted = TYPE_CODES[kind], self.unwanted.setdefault(user_id, {})
+        if REJECTION[code] or TAKES_BACK[code]:
+            unwanted.pop(item_id, None)
+        if REJECTION[code]:
+            unwanted[item_id] = int(user["last_ts_ms"]) // 1000, code
         user["type_counts"][TYPE_CODES[kind]] += 1
 
 

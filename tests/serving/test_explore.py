@@ -13,9 +13,10 @@ import pytest
 from online_models.maths.bandit import SHARPNESS, posterior, thompson_slots
 from online_models.maths.bandit_prior import ClickPrior
 from serving.answer import Query
-from serving.explore import slot_positions
-from serving.moment import State
-from serving.pipeline import recommend
+from serving.explore import ARMS_RANKED, slot_positions
+from serving.explore import _arms as arms_of
+from serving.moment import State, hydrate
+from serving.pipeline import funnel, recommend
 
 
 @pytest.mark.parametrize(
@@ -85,3 +86,43 @@ async def test_the_fixed_slots_are_the_best_ones_in_their_order(state: Any) -> N
     mixed = (await recommend(state, query, "r", np.random.default_rng(0))).answer.items
     fixed = [item.item_id for item in mixed if not item.explored]
     assert fixed == [item.item_id for item in best][: len(fixed)]
+
+
+async def test_what_is_like_the_rejected_is_no_arm_while_there_are_others(
+    state: Any, users: Any
+) -> None:
+    """Nor one of the newest, which are arms whatever their score."""
+    table = state.items.table
+    table.created_ts_ms[: table.size : 5] = table.now_ms - 1000  # the garden alone is new
+    table.version += 1
+    state.items.refresh()
+    for number in range(6):
+        users.act("ann", f"item-{5 * number}", kind="hide")
+    garden = set(table.rows([f"item-{number}" for number in range(0, 80, 5)]).tolist())
+    moment = await hydrate(state, "ann", None)
+    result = funnel(moment, Query(user="ann", k=8))
+    arms = arms_of(result.ranked, result.order[:6])
+    assert len(arms) >= ARMS_RANKED
+    assert not set(result.ranked.union.rows[arms].tolist()) & garden
+
+
+async def test_where_all_that_is_left_is_like_the_rejected_it_is_drawn_more_rarely(
+    state: Any, users: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rate that an arm is drawn by is lowered as its score is."""
+    drawn_from: list[float] = []
+
+    def spy(alpha: Any, beta: Any, slots: int, rng: Any) -> Any:
+        drawn_from.extend((alpha / beta).tolist())
+        return thompson_slots(alpha, beta, slots, rng)
+
+    monkeypatch.setattr("serving.explore.thompson_slots", spy)
+    state.items.table.withdraw([f"item-{number}" for number in range(12, 80)])
+    query = Query(user="ann", k=4)
+    await recommend(state, query, "r", np.random.default_rng(0))
+    before, drawn_from[:] = max(drawn_from), []
+    users.act("ann", "item-0", kind="hide")
+    users.act("ann", "item-5", kind="hide")  # of the garden, item-10 is left
+    served = await recommend(state, query, "r", np.random.default_rng(0))
+    assert not served.answer.degraded
+    assert min(drawn_from) < before / 3

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
-from freshet.core.events.schema import CLICK, PREFERENCE
+from freshet.core.events.schema import CLICK, EVENT_TYPES, INTERACTION, PREFERENCE, TYPE_CODES
+from freshet.core.state.records import HISTORY_LENGTH
 from serving.profile import (
     encoded_vector,
     history_categories,
@@ -105,3 +107,115 @@ async def test_the_encoder_sees_known_items_only(table: Any, live: Any, users: A
     ]
     np.testing.assert_allclose(ann, bob, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(ann), 1, atol=1e-5)
+
+
+REJECTS = ("hide", "dislike", "report")
+
+
+@pytest.mark.parametrize("kind", [*REJECTS, "skip"])
+async def test_what_speaks_against_an_item_leads_nowhere(
+    table: Any, live: Any, users: Any, kind: str
+) -> None:
+    """No taste, no last item, no category, no visit, nothing for the encoder."""
+    for number in range(6):
+        users.act("ann", f"item-{5 * number}", kind=kind)
+    profile = meet(await users.get("ann"), table, live.current)
+    assert not profile.taste.any()
+    assert profile.last_liked == -1
+    assert not profile.last_vector.any()
+    assert history_categories(profile, table).tolist() == []
+    assert profile.last_visits(5) == []
+    assert profile.liked_rows.tolist() == []
+    assert not encoded_vector(profile, live.current).any()
+    assert profile.aversion.categories[table.category_codes["garden"]] > 0
+    assert (len(profile.unwanted) == 6) == (kind != "skip")
+
+
+@pytest.mark.parametrize("kind", [name for name in EVENT_TYPES if PREFERENCE[TYPE_CODES[name]] > 0])
+async def test_what_speaks_for_an_item_counts_as_a_click_does(
+    table: Any, live: Any, users: Any, kind: str
+) -> None:
+    """For taste and for the last item; every interaction speaks for or against its item."""
+    assert (PREFERENCE[INTERACTION] != 0).all()
+    users.act("ann", "item-3", kind=kind)
+    users.act("bob", "item-3")
+    ann, bob = [meet(await users.get(name), table, live.current) for name in ("ann", "bob")]
+    assert ann.taste.tolist() == bob.taste.tolist()
+    assert ann.last_vector.tolist() == bob.last_vector.tolist()
+    assert not len(ann.unwanted)
+
+
+async def test_the_rest_of_a_history_is_as_it_was_without_the_rejections(
+    table: Any, live: Any, users: Any
+) -> None:
+    """Three clicks in the kitchen, between them hides in the garden."""
+    for number in (1, 6, 11):
+        users.act("bob", f"item-{number}")
+        users.act("ann", f"item-{number}")
+        users.act("ann", f"item-{number - 1}", kind="hide")
+    ann, bob = [meet(await users.get(name), table, live.current) for name in ("ann", "bob")]
+    assert ann.last_visits(5) == bob.last_visits(5)
+    assert ann.last_vector.tolist() == bob.last_vector.tolist()
+    assert ann.liked_rows.tolist() == bob.liked_rows.tolist()
+    assert ann.taste.argmax() == bob.taste.argmax() == table.category_codes["kitchen"]
+    np.testing.assert_allclose(
+        encoded_vector(ann, live.current), encoded_vector(bob, live.current), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("kind", REJECTS)
+async def test_an_item_that_was_visited_and_then_rejected_leads_nowhere(
+    table: Any, live: Any, users: Any, kind: str
+) -> None:
+    """Nor does a dwell or a click after it: only what takes the rejection back does."""
+    users.act("ann", "item-5", kind="cart")
+    users.act("ann", "item-5", kind=kind)
+    users.act("ann", "item-5", kind="dwell")
+    users.act("ann", "item-5", kind="click")
+    profile = meet(await users.get("ann"), table, live.current)
+    assert profile.last_visits(5) == []
+    assert not profile.taste.any()
+    assert not profile.last_vector.any()
+    assert not encoded_vector(profile, live.current).any()
+    direction = session_vector(profile, live.current, HALF_LIFE_S)
+    assert direction @ live.current.vectors[table.row("item-5")] == pytest.approx(-1, abs=1e-3)
+    users.act("ann", "item-5", kind="like")
+    profile = meet(await users.get("ann"), table, live.current)
+    assert profile.last_visits(5) == [table.row("item-5")]
+    assert profile.taste.any()
+    assert not len(profile.unwanted)
+
+
+async def test_a_stored_session_that_does_not_know_of_a_rejection_is_made_again(
+    table: Any, live: Any, users: Any
+) -> None:
+    """What the fold stored counts the cart before the hide."""
+    users.act("ann", "item-5", kind="cart")
+    users.act("ann", "item-5", kind="hide")
+    state = await users.get("ann")
+    state.record["embedding"] = 127 * np.eye(64, dtype=np.int8)[5]
+    state.record["model_tag"] = live.current.bundle.tag
+    found = session_vector(meet(state, table, live.current), live.current, HALF_LIFE_S)
+    np.testing.assert_allclose(found, -live.current.vectors[table.row("item-5")], atol=1e-5)
+
+
+async def test_a_rejection_outlives_the_history_and_cleans_the_past(table: Any, users: Any) -> None:
+    """Its visit before the history seeds nothing and is not offered again."""
+    for item_id in ("item-1", "item-2", "item-1"):
+        users.act("ann", item_id)
+    users.act("ann", "item-1", kind="hide")
+    for number in range(2 * HISTORY_LENGTH):
+        users.act("ann", f"item-{10 + number % 3}")
+    profile = meet(await users.get("ann"), table, None)
+    assert profile.unwanted.tolist() == [table.row("item-1")]
+    assert table.row("item-1") not in profile.past.sequence
+    assert table.row("item-2") in profile.past.rows
+
+
+async def test_an_item_that_no_catalogue_knows_may_be_rejected(table: Any, users: Any) -> None:
+    """It has no row, hides nothing and is no evidence."""
+    users.act("ann", "unheard of", kind="hide")
+    profile = meet(await users.get("ann"), table, None)
+    assert profile.unwanted.tolist() == [-1]
+    assert not profile.aversion.categories.any()
+    assert not profile.aversion.outweighed.any()

@@ -156,3 +156,84 @@ def test_a_score_weighs_the_tasks_by_their_values() -> None:
     weights = task_weights(Settings(value_dwell=0.5, value_conversion=2.5))
     assert weights.tolist() == pytest.approx([0.25, 0.125, 0.625])
     assert task_weights(Settings()).tolist() == [1, 0, 0]
+
+
+async def test_the_ranker_is_shown_what_speaks_against_each_item(
+    state: Any, users: Any, shown: list[Candidates]
+) -> None:
+    """By category and by vector, beside how many rejections there are; hides are no history."""
+    users.act("ann", "item-5", kind="hide")
+    users.act("ann", "item-10", kind="report")
+    users.act("ann", "item-1")
+    ranked = await ranked_for(state, "ann")
+    (candidates,) = shown
+    assert (candidates.history_length, candidates.rejections) == (1, 2)
+    table, profile = state.items.table, (await hydrate(state, "ann", None)).profile
+    rows = ranked.union.rows
+    by_vector = profile.aversion.to_vectors(state.live.current, rows)
+    np.testing.assert_allclose(candidates.vector_aversion, by_vector, atol=1e-5)
+    for index, row in enumerate(rows.tolist()):
+        expected = 3 if table.entries[row].categories == ["garden"] else 0
+        assert candidates.category_aversion[index] == pytest.approx(expected, abs=1e-3)
+    assert ranked.features is not None
+    column = ranked.features[:, FEATURES.index("category_aversion")]
+    np.testing.assert_allclose(column, np.log1p(candidates.category_aversion), atol=1e-4)
+
+
+@pytest.mark.parametrize("with_model", [True, False])
+async def test_what_is_like_the_rejected_is_lowered_by_its_factor(
+    state: Any, users: Any, monkeypatch: pytest.MonkeyPatch, with_model: bool
+) -> None:
+    """Before any choice is made; with a weight of 0 the scores are those of before."""
+    if not with_model:
+        state.live.current = None
+    else:
+        foreseen = np.linspace(1, 0.1, 1_000, dtype=np.float32)[:, None] * np.ones(
+            len(TASKS), np.float32
+        )
+        monkeypatch.setattr(
+            type(state.live.current.bundle),
+            "probabilities",
+            lambda _, given: foreseen[: len(given)],
+        )
+    for number in range(6):
+        users.act("ann", f"item-{5 * number}", kind="hide")
+    off = replace(state, settings=msgspec.structs.replace(state.settings, rejection_weight=0.0))
+    plain, lowered = await ranked_for(off, "ann"), await ranked_for(state, "ann")
+    assert plain.union.rows.tolist() == lowered.union.rows.tolist()
+    assert plain.factors.tolist() == [1] * len(plain.union)
+    table = state.items.table
+    garden = table.in_categories(lowered.union.rows, ["garden"])
+    assert (lowered.factors[garden] < 0.01).all()
+    assert lowered.by_ranker == with_model
+    np.testing.assert_allclose(lowered.scores, plain.scores * lowered.factors, rtol=1e-4)
+    if not with_model:
+        assert (lowered.factors[~garden] == 1).all()
+
+
+async def test_who_rejected_nothing_is_ranked_to_the_last_bit_as_before(
+    state: Any, users: Any
+) -> None:
+    """The scores are the ranker's own."""
+    users.act("ann", "item-1")
+    ranked = await ranked_for(state, "ann")
+    bundle = state.live.current.bundle
+    own = bundle.probabilities(ranked.features) @ task_weights(state.settings)
+    assert ranked.scores.tobytes() == own.astype(np.float32).tobytes()
+
+
+async def test_failing_aversion_leaves_the_scores(
+    state: Any, users: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And it is said; what was rejected itself stays out."""
+
+    def broken(*_: object) -> Any:
+        raise RuntimeError("broken on purpose")
+
+    users.act("ann", "item-0", kind="hide")
+    monkeypatch.setattr(ranking, "_aversions", broken)
+    moment, query = await hydrate(state, "ann", None), Query(user="ann")
+    ranked = rank(moment, keep(moment, gather(moment, query), query))
+    assert moment.stages.degraded == ["aversion"]
+    assert ranked.factors.tolist() == [1] * len(ranked.union)
+    assert state.items.table.row("item-0") not in ranked.union.rows

@@ -88,3 +88,55 @@ async def test_a_long_title_is_cut(state: Any, users: Any) -> None:
     words = await _reason(state, "session", "item-1", explored=False)
     assert words.endswith("…")
     assert len(words) < 90
+
+
+@pytest.mark.parametrize("kind", ["hide", "dislike", "report"])
+async def test_a_category_that_was_rejected_is_not_named(state: Any, users: Any, kind: str) -> None:
+    """Another one of the item is; without another, none."""
+    users.act("ann", "item-1", kind=kind)  # of the kitchen
+    state.items.table.offer(
+        [
+            Item(item_id="both", categories=["kitchen", "travel"]),
+            Item(item_id="only", categories=["kitchen"]),
+        ]
+    )
+    for source, words in (("category", "popular in travel"), ("new", "new in travel")):
+        assert await _reason(state, source, "both", explored=False) == words
+    for source, words in (("category", "popular now"), ("new", "new")):
+        assert await _reason(state, source, "only", explored=False) == words
+
+
+async def test_a_category_is_named_again_when_liked_items_outweigh_the_rejected(
+    state: Any, users: Any
+) -> None:
+    """One hide beside one click: not yet. Beside two: again."""
+    users.act("ann", "item-1", kind="hide")
+    users.act("ann", "item-6")
+    assert await _reason(state, "category", "item-11", explored=False) == "popular now"
+    users.act("ann", "item-16")
+    assert await _reason(state, "category", "item-11", explored=False) == "popular in kitchen"
+
+
+@pytest.mark.parametrize("kind", ["hide", "dislike", "report"])
+async def test_an_item_that_was_rejected_is_no_reason(state: Any, users: Any, kind: str) -> None:
+    """Neither as the nearest visit, though it was bought before, nor as what led there."""
+    users.act("ann", "item-20", kind="purchase")
+    users.act("ann", "item-20", kind=kind)
+    expected = {
+        "session": "close to what you looked at",
+        "similar": "close to what you looked at",
+        "covisitation": "often next for others",
+        "transitions": "often next for others",
+    }
+    for source, words in expected.items():
+        assert await _reason(state, source, "item-21", "item-20", explored=False) == words
+
+
+async def test_an_item_that_the_client_ranks_though_it_was_rejected_says_so(
+    state: Any, users: Any
+) -> None:
+    """Whichever source found it."""
+    users.act("ann", "item-1", kind="hide")
+    for source in SOURCES:
+        words = await _reason(state, source, "item-1", "item-10", explored=False)
+        assert words == "you said that this is not for you"

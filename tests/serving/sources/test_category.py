@@ -90,3 +90,16 @@ async def test_the_category_acted_on_most_and_last_weighs_most(users: Any, walk:
     found = await find(table, users, walk)
     scores = dict(zip(names(table, found), found.scores.tolist(), strict=True))
     assert scores == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["hide", "dislike", "report", "skip"])
+async def test_a_category_that_was_only_rejected_is_not_sought(
+    table: Any, users: Any, kind: str
+) -> None:
+    """Six times; and beside a click of another one, that other one alone is."""
+    for number in range(6):
+        users.act("ann", f"item-{5 * number}", kind=kind)
+    assert (await find(table, users, "ann")).rows.tolist() == []
+    users.act("ann", "item-41")
+    found = await find(table, users, "ann")
+    assert names(table, found) == [f"item-{number}" for number in range(1, 80, 5)]

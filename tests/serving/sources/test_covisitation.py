@@ -70,3 +70,19 @@ async def test_no_more_than_the_quota_is_found(table: Any, users: Any, covisits:
     users.act("ann", "item-2")
     found = find_covisits(table, meet(await users.get("ann"), table, None), HALF_LIFE_S, 1)
     assert [table.ids[row] for row in found.rows] == ["item-6"]
+
+
+async def test_a_visit_that_was_rejected_since_does_not_vote(
+    table: Any, users: Any, covisits: Any
+) -> None:
+    """Neither for what came after it, nor as a reason."""
+    first, last = item_hashes(["item-1", "item-2"]).tolist()
+    table.put_covisits([first], [covisits("item-10")])
+    table.put_covisits([last], [covisits("item-10", "item-11")])
+    users.act("ann", "item-1")
+    users.act("ann", "item-2")
+    users.act("ann", "item-2", kind="report")
+    found = find_covisits(table, meet(await users.get("ann"), table, None), HALF_LIFE_S, 10)
+    assert [table.ids[row] for row in found.rows] == ["item-10"]
+    assert found.scores.tolist() == [1]
+    assert {table.ids[row] for row in found.because} == {"item-1"}

@@ -62,3 +62,12 @@ async def test_no_more_than_the_quota_is_found(
     """The best are kept."""
     found = await find(table, users, sessions, "ann", quota=1)
     assert [table.ids[row] for row in found.rows] == ["item-10"]
+
+
+async def test_a_visit_that_was_rejected_since_finds_no_neighbours(
+    table: ItemTable, users: Any, sessions: UserSessions, walked: None
+) -> None:
+    """Of items 1 and 2 the first alone asks, and shares no session with item 11."""
+    users.act("ann", "item-2", kind="dislike")
+    found = await find(table, users, sessions, "ann")
+    assert [table.ids[row] for row in found.rows] == ["item-10"]

@@ -31,3 +31,20 @@ async def test_who_has_no_more_than_a_history_has_no_past(table: Any, users: Any
         users.act("ann", f"item-{number}")
     for user_id in ("ann", "nobody"):
         assert not len(find_past(meet(await users.get(user_id), table, None), 10).rows)
+
+
+async def test_what_was_rejected_does_not_come_back_as_the_past(table: Any, users: Any) -> None:
+    """However often it was acted on; taken back, it does."""
+    for _ in range(5):
+        users.act("ann", "item-1")
+    users.act("ann", "item-2")
+    users.act("ann", "item-1", kind="hide")
+    for _ in range(2 * HISTORY_LENGTH):
+        users.act("ann", "item-3")
+    found = find_past(meet(await users.get("ann"), table, None), 10)
+    assert [table.ids[row] for row in found.rows] == ["item-2"]
+    users.act("ann", "item-1", kind="like")
+    for _ in range(2 * HISTORY_LENGTH):
+        users.act("ann", "item-3")
+    found = find_past(meet(await users.get("ann"), table, None), 10)
+    assert {table.ids[row] for row in found.rows} == {"item-1", "item-2"}

@@ -1,4 +1,4 @@
-"""The items nearest to the one that the user acted on last."""
+"""The items nearest to the one that the user liked last."""
 
 from __future__ import annotations
 
@@ -41,3 +41,16 @@ async def test_no_more_than_the_quota_is_found(table: Any, live: Any, users: Any
     users.act("ann", "item-3")
     found = await find(table, live.current, users, "ann", quota=1)
     assert found.rows.tolist() == [table.row("item-3")]
+
+
+async def test_what_was_rejected_asks_for_nothing_like_it(
+    table: Any, live: Any, users: Any
+) -> None:
+    """The item liked before it does; without one nothing is found."""
+    users.act("ann", "item-3")
+    users.act("ann", "item-9")
+    for user_id in ("ann", "bob"):
+        users.act(user_id, "item-9", kind="hide")
+    found = await find(table, live.current, users, "ann")
+    assert {table.ids[row] for row in found.because} == {"item-3"}
+    assert (await find(table, live.current, users, "bob")).rows.tolist() == []

@@ -87,3 +87,17 @@ async def test_no_more_than_the_quota_is_found(
     lead("item-1", covisits("item-5", "item-6", "item-6"))
     users.act("ann", "item-1")
     assert list(shares(table, await find(table, users, "ann", quota=1))) == ["item-6"]
+
+
+async def test_a_visit_that_was_rejected_since_leads_nowhere(
+    table: Any, users: Any, lead: Any, covisits: Any
+) -> None:
+    """The visit before it leads on, and what a hide follows never does."""
+    lead("item-1", covisits("item-5"))
+    lead("item-2", covisits("item-6"))
+    users.act("ann", "item-1")
+    users.act("ann", "item-2")
+    users.act("ann", "item-2", kind="hide")
+    found = await find(table, users, "ann")
+    assert {table.ids[row] for row in found.rows} == {"item-5"}
+    assert {table.ids[row] for row in found.because} == {"item-1"}
