@@ -30,12 +30,12 @@ from online_models.artifacts.bundle import Bundle
 from online_models.artifacts.registry import Registry
 from online_models.features import FEATURES
 from online_models.training.log import TrainingLog
-from serving.answer import Query, RankQuery
+from serving.answer import Answer, Query, RankQuery
 from serving.item_state import ItemState
 from serving.item_table import ItemTable
 from serving.live_bundle import BoundBundle, LiveBundle
 from serving.moment import State, hydrate
-from serving.pipeline import FunnelResult, funnel, rank_items
+from serving.pipeline import FunnelResult, funnel, rank_items, recommend
 from serving.user_notices import UserNotices
 from serving.user_sessions import UserSessions
 from serving.user_state import UserState, user_state
@@ -165,15 +165,31 @@ class LivedLog:
             event: whose user asks.
             k: items wanted.
         """
-        if self.now - self._standings_at >= STANDINGS_EVENTS:
-            self._state.items.refresh()
-            self._standings_at = self.now
+        self._refresh_standings()
         query = Query(user=self._events[event].user_id, k=k)
         moment = self._wait(hydrate(self._state, query.user, None))
         try:
             return funnel(moment, query)
         except FreshetError:  # nothing is offered yet
             return None
+
+    def recommend(self, user_id: str, k: int, rng: np.random.Generator) -> Answer:
+        """Return the answer that the server gives now to a user.
+
+        Unlike `ask` it is the whole of it, with the slots that the bandit draws.
+
+        Args:
+            user_id: who asks; need not be known.
+            k: items wanted.
+            rng: of the exploration.
+
+        Raises:
+            RequestError: the user rejected every item.
+            ServiceError: nothing is offered yet.
+        """
+        self._refresh_standings()
+        query = Query(user=user_id, k=k)
+        return self._wait(recommend(self._state, query, _UNNAMED, rng)).answer
 
     def rank(self, event: int, rows: NDArray[np.int64], *, by_clicks: bool = True) -> Scored:
         """Return how the product ranks now, for the user of an event, items that others chose.
@@ -215,6 +231,11 @@ class LivedLog:
 
     def _clock(self) -> int:
         return int(self.log.ts_ms[max(self.now - 1, 0)])
+
+    def _refresh_standings(self) -> None:
+        if self.now - self._standings_at >= STANDINGS_EVENTS:
+            self._state.items.refresh()
+            self._standings_at = self.now
 
     def _wait(self, answer: Coroutine[Any, Any, T]) -> T:
         return self._loop.run_until_complete(answer)

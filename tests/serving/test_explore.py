@@ -125,4 +125,4 @@ async def test_where_all_that_is_left_is_like_the_rejected_it_is_drawn_more_rare
     users.act("ann", "item-5", kind="hide")  # of the garden, item-10 is left
     served = await recommend(state, query, "r", np.random.default_rng(0))
     assert not served.answer.degraded
-    assert min(drawn_from) < before / 3
+    assert min(drawn_from) < before / 2
