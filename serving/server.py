@@ -40,6 +40,7 @@ from serving.item_state import ItemState
 from serving.item_table import ItemTable
 from serving.live_bundle import LiveBundle
 from serving.moment import State
+from serving.series import start_series_of_server
 from serving.session_follower import SessionFollower
 from serving.user_notices import UserNotices
 from serving.user_sessions import UserSessions
@@ -63,6 +64,7 @@ async def run_server(settings: Settings, announce: Callable[[str], None]) -> Non
         ServiceError: Kafka or Redis does not answer at the start.
         SettingError: the address cannot be bound.
     """
+    start_series_of_server()
     listener = _bind(settings)
     partitions = await asyncio.to_thread(discover_partitions, settings)
     read_timeout_s = settings.redis_read_timeout_ms / 1000

@@ -6,7 +6,6 @@ It may be written twice (after a crash), so its key names the record.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 
 from freshet.core.errors import EventError
@@ -29,12 +28,12 @@ def dead_letter(topic: str, batch: RecordBatch, index: int, error: EventError) -
     return DeadLetter(origin, error.reason, detail, key, value, cut).record(topic)
 
 
-def reasons_of_letters(topic: str, records: Iterable[Record]) -> Counter[str]:
-    """Return how many of some records are dead letters, by reason.
+def letters_among(topic: str, records: Iterable[Record]) -> list[DeadLetter]:
+    """Return the dead letters among some records.
 
     Args:
         topic: of the dead letters.
         records: records of any topic.
     """
     letters = (each for each in records if each.topic == topic)
-    return Counter(read_letter(each.value, each.headers or (), 0).reason for each in letters)
+    return [read_letter(each.value, each.headers or (), 0) for each in letters]

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Generic, TypeVar
 
@@ -30,7 +30,8 @@ from freshet.core.metrics import (
 )
 from freshet.core.settings import Settings
 from freshet.core.state.keys import Keys
-from streams.dead_letters import dead_letter, reasons_of_letters
+from streams.dead_letters import dead_letter, letters_among
+from streams.letter_bursts import LetterBursts
 from streams.partition_state import PartitionState
 from streams.record_batch import RecordBatch
 from streams.store import NO_POSITION, Store, Write
@@ -49,6 +50,7 @@ class FoldContext:
 
     Attributes:
         metered: whether metrics are counted; not where an evaluation runs the folds in its process.
+        bursts: logs the dead letters of all folds.
     """
 
     settings: Settings
@@ -57,6 +59,7 @@ class FoldContext:
     producer: EventProducer
     clock: Clock
     metered: bool = True
+    bursts: LetterBursts = field(default_factory=LetterBursts)
 
     @property
     def keys(self) -> Keys:
@@ -223,8 +226,10 @@ class FoldShell(ABC, Generic[Folded, Cache]):
         if not self.context.metered:
             return
         # Not before: a letter that Kafka refuses is written, and then counted, by the next worker.
-        for reason, number in reasons_of_letters(self.context.topics.dead_letters, records).items():
-            EVENTS_REJECTED.labels(reason).inc(number)
+        letters = letters_among(self.context.topics.dead_letters, records)
+        for letter in letters:
+            EVENTS_REJECTED.labels(letter.reason).inc()
+        self.context.bursts.note(letters)
 
     def _dead_letter(self, batch: RecordBatch, index: int, error: EventError) -> Record:
         return dead_letter(self.context.topics.dead_letters, batch, index, error)

@@ -22,6 +22,7 @@ from freshet.core.clock import system_clock
 from freshet.core.errors import FreshetError, ServiceError, SettingError
 from freshet.core.events.cluster import discover_partitions
 from freshet.core.events.producer import EventProducer
+from freshet.core.events.topic_log import TopicLog
 from freshet.core.events.topics import Topics
 from freshet.core.metrics import WORKER_RESTARTS
 from freshet.core.settings import Settings
@@ -41,6 +42,8 @@ from streams.joiner_shell import JoinerShell
 from streams.lifetimes import keep_lifetimes
 from streams.liveness import AssignedPositions, Limits
 from streams.log_ends import LogEnds
+from streams.pending_letters import LetterWatch
+from streams.series import start_series_of_worker
 from streams.store import RedisStore, connect
 from streams.user_shell import UserShell
 from streams.watch import Watch
@@ -93,6 +96,7 @@ def run_worker(
     ended = counts.read()
     for reason in REASONS:  # also those that never happened: a counter must be seen to rise from 0
         WORKER_RESTARTS.labels(reason).inc(ended[reason])
+    start_series_of_worker()
     end = Ending(counts)
     try:
         asyncio.run(_run(settings, instance_id, end, compose))
@@ -112,6 +116,9 @@ async def _run(settings: Settings, instance_id: str | None, end: Ending, compose
     if settings.worker_metrics_port:
         HealthServer(settings.worker_metrics_host, settings.worker_metrics_port, watch.health)
     partitions = await asyncio.to_thread(discover_partitions, settings)
+    if settings.worker_metrics_port:  # nobody else asks
+        letters = TopicLog(settings, Topics(settings.namespace).dead_letters, "letter-watch")
+        LetterWatch(letters, partitions).start()
     client = connect(settings.redis_url)
     await _agree_on_layout(client, Keys(settings.namespace), partitions)
     producer = EventProducer(settings.kafka_bootstrap)
@@ -144,6 +151,7 @@ async def _run(settings: Settings, instance_id: str | None, end: Ending, compose
     for chore in chores:
         chore.cancel()
     await app.stop()
+    context.bursts.report()
     producer.close()
     await client.aclose()
 

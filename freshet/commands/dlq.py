@@ -25,7 +25,7 @@ _REFUSALS_SHOWN = 20
 
 @click.group("dlq")
 def command() -> None:
-    """List, show and send again the records that could not be applied.
+    """List, show, send again or dismiss the records that could not be applied.
 
     A worker that cannot apply a record puts it into the topic `<namespace>.dead-letters`, with its
     place and the reason in the headers, and goes on. The place is written TOPIC-PARTITION-OFFSET.
@@ -150,6 +150,37 @@ def replay(reason: str | None, since: float | None, dry_run: bool) -> None:
         click.echo(f"refused {origin}: {why}", err=True)
     if outcome.refused:
         raise FreshetError(f"{len(outcome.refused):,} letters cannot be sent again, see above")
+
+
+@command.command("dismiss")
+@_REASON
+@_SINCE
+def dismiss(reason: str | None, since: float | None) -> None:
+    """Let dead letters rest: they are neither sent again nor waited for.
+
+    For what can never be applied. The letters stay on their topic as long as it keeps them, and
+    `ls` and `show` still find them, as if they had been sent again.
+
+    \b
+    Example:
+      freshet dlq dismiss --reason undecodable
+    """
+    from freshet.commands.redelivery import dismiss as dismiss_letters
+    from freshet.core.events.cluster import existing_partitions
+    from freshet.core.events.dead_letter_log import DeadLetterLog
+    from freshet.core.events.producer import EventProducer
+    from freshet.core.events.topics import Topics
+
+    settings = load_settings()
+    partitions = existing_partitions(settings)
+    chosen = _choice(reason, since, system_clock())
+    with (
+        DeadLetterLog(settings, partitions) as log,
+        closing(EventProducer(settings.kafka_bootstrap, linger_ms=5)) as producer,
+    ):
+        counts = dismiss_letters(log, producer, Topics(settings.namespace), chosen)
+    reasons = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
+    click.echo(f"dismissed {counts.total():,}{': ' if reasons else ''}{reasons}")
 
 
 def _choice(reason: str | None, since_s: float | None, now_ms: int) -> Callable[[DeadLetter], bool]:

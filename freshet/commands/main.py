@@ -31,7 +31,7 @@ VERBS = {
     "chaos": "Pull every plug while events flow, then audit every count.",
     "doctor": "Say what is reachable, what is wrong, and what to do.",
     "lag": "How far the state is behind the log, fold by fold.",
-    "dlq": "List, show and send again what could not be applied.",
+    "dlq": "List, show, send again or dismiss what could not be applied.",
 }
 FINDING = {
     "replay",

@@ -114,6 +114,29 @@ def redeliver(
     return outcome
 
 
+def dismiss(
+    log: DeadLetterLog, producer: EventProducer, topics: Topics, chosen: Chosen
+) -> Counter[str]:
+    """Write receipts for the chosen letters without sending them, so that they wait no longer.
+
+    Args:
+        log: the letters.
+        producer: the way to Kafka.
+        topics: of the installation.
+        chosen: which letters to dismiss.
+
+    Returns:
+        How many there were, by reason.
+
+    Raises:
+        ServiceError: Kafka did not acknowledge a receipt.
+    """
+    letters = [letter for letter in waiting(log) if chosen(letter)]
+    for first in range(0, len(letters), RECEIPT_EVERY):
+        _confirm(producer, topics, letters[first : first + RECEIPT_EVERY])
+    return Counter(letter.reason for letter in letters)
+
+
 def waiting(log: DeadLetterLog) -> Iterator[DeadLetter]:
     """Yield each letter that has not been sent again, once, though it may be there twice."""
     passed = {letter.origin for letter in log.letters() if letter.replayed}

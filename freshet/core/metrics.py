@@ -22,6 +22,11 @@ EVENTS_DUPLICATE = Counter(
 EVENTS_REJECTED = Counter(
     "freshet_events_rejected_total", "Records sent to the dead-letter topic.", ["reason"]
 )
+DEAD_LETTERS_PENDING = Gauge(
+    "freshet_dead_letters_pending_letters",
+    "Dead letters that were neither sent again nor dismissed, of all partitions.",
+    ["reason"],
+)
 EVENTS_LOST = Counter(
     "freshet_events_lost_total", "Records that the log dropped before they were applied.", ["fold"]
 )

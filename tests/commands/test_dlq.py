@@ -83,6 +83,19 @@ def test_letters_are_counted_by_reason_once_each(
     assert freshet(settings, "ls", "--since", "soon").exit_code == 2
 
 
+def test_what_is_dismissed_waits_no_longer(settings: Settings, producer: EventProducer) -> None:
+    """Only what was chosen, and nothing is sent anywhere."""
+    bad = [DeadLetter(Origin("t", 1, n), "invalid", "[no]", None, b"{") for n in range(3)]
+    late = DeadLetter(Origin("t", 2, 9), "absurd_time", "", None, b"{")
+    write(producer, settings, *bad, late)
+    assert freshet(settings, "dismiss", "--reason", "invalid").stdout == "dismissed 3: invalid 3\n"
+    assert {row["reason"]: row["replayed"] for row in listed(settings)["listed"]} == {
+        "invalid": True,
+        "absurd_time": False,
+    }
+    assert freshet(settings, "dismiss", "--reason", "invalid").stdout == "dismissed 0\n"
+
+
 def test_a_letter_is_shown_whole_and_cannot_steer_the_terminal(
     settings: Settings, producer: EventProducer
 ) -> None:

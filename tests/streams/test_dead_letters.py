@@ -5,7 +5,7 @@ import pytest
 from freshet.core.errors import EventError
 from freshet.core.events.dead_letter import Origin, read_letter
 from freshet.core.events.producer import Record
-from streams.dead_letters import dead_letter, reasons_of_letters
+from streams.dead_letters import dead_letter, letters_among
 from streams.record_batch import RecordBatch
 
 KEYS = [b"alice", None, b"\xff"]
@@ -27,13 +27,13 @@ def test_it_holds_what_the_record_held(index: int) -> None:
     assert letter.cut == ({"value": 70_000} if index == 2 else {})
 
 
-def test_the_letters_among_some_records_are_counted_by_reason() -> None:
+def test_the_letters_among_some_records_are_found() -> None:
     """None among none, and only those of the topic of the letters."""
-    assert not reasons_of_letters("letters", [])
+    assert not letters_among("letters", [])
     reasons = ["invalid", "empty", "invalid"]
     letters = [
         dead_letter("letters", BATCH, index, EventError(reason, "w"))
         for index, reason in enumerate(reasons)
     ]
     records = [Record("deltas", 0, None, b"x"), *letters, Record("slates", 1, b"k", None)]
-    assert reasons_of_letters("letters", records) == {"invalid": 2, "empty": 1}
+    assert [each.reason for each in letters_among("letters", records)] == reasons
