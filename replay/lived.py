@@ -112,7 +112,10 @@ class LivedLog:
         users = _Users(self._store, self._keys)
         self._sessions = UserSessions(self._table)
         self._state = State(settings, users, items, self._live, UserNotices(), self._sessions)
-        clicks = msgspec.structs.replace(settings, value_dwell=0.0, value_conversion=0.0)
+        other_values = {name for name in Settings.__struct_fields__ if name.startswith("value_")}
+        clicks = msgspec.structs.replace(
+            settings, **dict.fromkeys({*other_values, "rejection_weight"}, 0.0)
+        )
         self._state_of_clicks = replace(self._state, settings=clicks)
         self._standings_at = -STANDINGS_EVENTS
         exists_from = log.exists_from()

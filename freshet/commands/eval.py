@@ -239,7 +239,7 @@ def _short(
         "seed": seed,
         "leak_checks": sum(len(each.checks) for each in found),
         "leak_checks_not_passed": {name: some for name, some in not_passed.items() if some},
-        "freshness": fresh,
+        "freshness": [each for each in fresh if each.name not in failed],
     }
 
 

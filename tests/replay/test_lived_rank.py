@@ -84,6 +84,17 @@ def test_a_score_is_a_probability_of_a_click(
     assert rich.rank(EVENT, rows).scores.tolist() == scored.scores.tolist()
 
 
+def test_what_is_rejected_is_judged_by_what_is_served(
+    begin: Callable[..., LivedLog], bundle: Bundle
+) -> None:
+    """All that is valued counts then; by clicks, what somebody rejected lowers no probability."""
+    life, rich = begin(bundle), begin(bundle, value_conversion=9.0, rejection_weight=50.0)
+    rows = some_rows(life)
+    by_clicks, served = rich.rank(EVENT, rows), rich.rank(EVENT, rows, by_clicks=False)
+    assert by_clicks.scores.tolist() == life.rank(EVENT, rows).scores.tolist()
+    assert served.scores.tolist() != by_clicks.scores.tolist()
+
+
 def test_without_a_ranker_it_is_none(begin: Callable[..., LivedLog]) -> None:
     """But an order all the same."""
     life = begin()
