@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from freshet.core.events.codec import encode
@@ -65,19 +66,26 @@ def write_log(plan: Plan, out: Path) -> LogFiles:
 def to_events(plan: Plan, rows: NDArray[np.void]) -> Iterable[Event]:
     """Yield the rows of a generated log as events."""
     columns = [rows[name].tolist() for name in EVENT_DTYPE.names or ()]
+    mark = _mark(plan)
     for number, row in enumerate(zip(*columns, strict=True)):
         ts_ms, kind, user, item, session, slate, position, value = row
         yield Event(
-            event_id=f"g{plan.seed}-{number}",
+            event_id=f"{mark}-{number}",
             type=EVENT_TYPES[kind],
             user_id=user_id(user),
             item_id=item_id(item),
             ts_ms=ts_ms,
             session_id=f"s{session}",
-            request_id=f"g{plan.seed}-r{slate}",
+            request_id=f"{mark}-r{slate}",
             position=position,
             value=None if np.isnan(value) else value,
         )
+
+
+def _mark(plan: Plan) -> str:
+    """Return what the ids of a plan begin with: two logs in one namespace share none."""
+    fields = ",".join(f"{name}={getattr(plan, name)}" for name in Plan.__slots__)
+    return f"g{plan.seed}-{xxhash.xxh3_64_hexdigest(fields.encode())[:6]}"
 
 
 def to_items(plan: Plan, world: World) -> list[Item]:

@@ -25,6 +25,10 @@ STALLED_S = 60.0
 _TOTALS = ("applied", "duplicates", "rejected", "erased", "erasures")
 
 
+def _never() -> bool:
+    return False
+
+
 class Pacer:
     """Counts what was sent and waits for the folds to follow.
 
@@ -72,21 +76,21 @@ class Pacer:
         """How many events of a partition may be in flight."""
         return max(min(self._most_in_flight, MOST_BYTES_IN_FLIGHT // self._largest), 1)
 
-    def wait_for_room(self) -> None:
-        """Wait until every partition may take more.
+    def wait_for_room(self, stop: Callable[[], bool] = _never) -> None:
+        """Wait until every partition may take more, or the end is asked for.
 
         Raises:
             ServiceError: records were lost, or the folds stand still.
         """
-        self._wait(lambda: bool((self._measure() < self.limit).all()))
+        self._wait(lambda: stop() or bool((self._measure() < self.limit).all()))
 
-    def wait_until_drained(self) -> None:
-        """Wait until everything in the logs is in the state.
+    def wait_until_drained(self, stop: Callable[[], bool] = _never) -> None:
+        """Wait until everything in the logs is in the state, or the end is asked for.
 
         Raises:
             ServiceError: records were lost, or the folds stand still.
         """
-        self._wait(self._reader.drained)
+        self._wait(lambda: stop() or self._reader.drained())
         self.in_flight = 0
 
     def _measure(self) -> Offsets:

@@ -7,19 +7,17 @@ is killed with -9 several times on the way.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
+import click
 import msgspec
 import psutil
 import redis
 
 from freshet.commands.processes import require_running, start_worker
 from freshet.core.events.cluster import discover_partitions
-from freshet.core.events.recorded import count_rows, log_name, read_events, read_items
-from freshet.core.events.schema import Item
+from freshet.core.events.recorded import Part, RecordedLog, open_log
 from freshet.core.progress import ProgressReader
 from freshet.core.settings import Settings, load_settings
 from freshet.core.state.reader import state_digest, state_hash
@@ -70,23 +68,31 @@ def kill_worker(supervisor: Child) -> int:
 
 
 def check_state(
-    log: Path, items_file: Path | None, *, limit: int | None, speed: float
+    path: Path, items_file: Path | None, *, part: Part, speed: float
 ) -> dict[str, object]:
     """Live a log twice and compare.
+
+    Args:
+        path: of the log.
+        items_file: the catalogue; when None, the one beside it.
+        part: what of the log is lived.
+        speed: times faster than it was lived.
 
     Returns:
         `events`, `events_per_s` of the first life, `state_hash_live`, `state_hash_replay`,
         `equal`, how often a worker was `killed`, and the sections of the state that differ.
     """
-    items = read_items(items_file) if items_file else None
-    total = min(count_rows(log), limit or 10**18)
+    log = open_log(path, items_file, part=part)
+    for sentence in log.sentences():
+        click.echo(sentence, err=True)
+    total, _, _ = log.extent()
     # A record of no event moves the offsets that are compared.
     settings = load_settings(heartbeat_s=0, user_ttl_s=NOBODY_IS_FORGOTTEN_S)
     kills = [int(share * total) for share in KILLS_AT]
-    live, _ = _live(settings, log, items, limit=limit, speed=speed, total=total, kill_at=[])
+    live, _ = _live(settings, log, speed=speed, total=total, kill_at=[])
     other = OTHER_BATCH_EVENTS if settings.batch_events != OTHER_BATCH_EVENTS else 211
     changed = msgspec.structs.replace(settings, batch_events=other)
-    again, killed = _live(changed, log, items, limit=limit, speed=speed, total=total, kill_at=kills)
+    again, killed = _live(changed, log, speed=speed, total=total, kill_at=kills)
     differing = [name for name in live.sections if live.sections[name] != again.sections.get(name)]
     return {
         "events": live.played.events,
@@ -97,15 +103,14 @@ def check_state(
         "state_hash_replay": again.state_hash,
         "equal": live.state_hash == again.state_hash,
         "differing_sections": differing,
+        "read": log.summary(),
     }
 
 
 def _live(
     settings: Settings,
-    log: Path,
-    items: Sequence[Item] | None,
+    log: RecordedLog,
     *,
-    limit: int | None,
     speed: float,
     total: int,
     kill_at: list[int],
@@ -124,7 +129,7 @@ def _live(
         partitions = discover_partitions(settings)
         worker = start_worker(settings, log=Path(folder) / "worker.log")
         target = KafkaTarget(broker.bootstrap, settings.namespace, partitions)
-        title = f"{log_name(log)}, batches of {settings.batch_events}"
+        title = f"{log.name}, batches of {settings.batch_events}"
         try:
             with ProgressReader(settings, partitions) as reader, ReplayBar(title, total) as bar:
                 killer = _Killer(bar, worker, kill_at)
@@ -132,7 +137,7 @@ def _live(
                 short = max(total // (10 * partitions), 1)
                 most = min(MOST_IN_FLIGHT, short) if kill_at else MOST_IN_FLIGHT
                 player = Player(target, Pacer(reader, most_in_flight=most), killer)
-                played = player.play(islice(read_events(log), limit), items, speed=speed)
+                played = player.play(log.events(), log.items(), speed=speed)
             with redis.Redis.from_url(server.url) as client:
                 life = _Life(
                     played,

@@ -83,6 +83,7 @@ class EvalMissingError(FreshetError):
 @click.argument(
     "logs", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
+@click.option("--sort", is_flag=True, help="Sort logs whose rows are out of the order of time.")
 @click.option(
     "--requests",
     default=8_000,
@@ -120,6 +121,7 @@ class EvalMissingError(FreshetError):
 def command(
     logs: tuple[Path, ...],
     *,
+    sort: bool,
     requests: int,
     trainings: int,
     models: bool,
@@ -155,7 +157,7 @@ def command(
     from rich.console import Console
     from rich.progress import Progress
 
-    from freshet.core.events.recorded import log_name
+    from freshet.core.events.recorded import distinct_names
     from replay.evaluate.figures import figures
     from replay.evaluate.freshness import daily, measure_freshness
     from replay.evaluate.judge import Plan
@@ -166,10 +168,12 @@ def command(
     found: list[Figures] = []
     checks: dict[str, list[Check]] = {}
     fresh: list[Freshness] = []
+    read: dict[str, dict[str, object]] = {}
     with Progress(console=console, transient=True) as progress:
-        bars = {path: progress.add_task(f"judge {log_name(path)}", total=1.0) for path in logs}
-        for path, bar in bars.items():
-            log = _read(path)
+        names = distinct_names(logs)
+        bars = [progress.add_task(f"judge {name}", total=1.0) for name in names]
+        for path, name, bar in zip(logs, names, bars, strict=True):
+            log, read[name] = _read(path, name, sort, partial(console.print, markup=False))
             checks[log.name] = _checks(log, settings, seed, models=models) if leaks else []
             report = partial(_move, progress, bar)
             outcome = _judge(
@@ -187,9 +191,10 @@ def command(
     failed = {each.name: each.checks_failed for each in found if each.checks_failed}
     if as_json:
         whole = {"logs": found, "checks": checks, "checks_failed": failed, "freshness": fresh}
-        click.echo(msgspec.json.encode(whole))
+        click.echo(msgspec.json.encode(whole | {"read": read}))
     else:
-        click.echo(msgspec.json.encode(_short(found, failed, fresh, requests, seed)))
+        short = _short(found, failed, fresh, requests, seed)
+        click.echo(msgspec.json.encode(short | {"read": read}))
     if failed:
         click.get_current_context().exit(1)
 
@@ -247,15 +252,19 @@ def _move(progress: Progress, bar: TaskID, share: float) -> None:
     progress.update(bar, completed=share)
 
 
-def _read(path: Path) -> _Log:
-    """Return a log and the catalogue beside it."""
-    from freshet.core.events.recorded import items_file_of, log_name, read_events, read_items
+def _read(
+    path: Path, name: str, sort: bool, say: Callable[[str], None]
+) -> tuple[_Log, dict[str, object]]:
+    """Return a log with the catalogue beside it, and the judgement of its file."""
+    from freshet.core.events.recorded import Part, open_log
     from online_models.training.log import build_log
 
-    events = sorted(read_events(path), key=lambda event: event.ts_ms)
-    items_file = items_file_of(path)
-    items = read_items(items_file) if items_file else []
-    return _Log(log_name(path), build_log(events, items), events)
+    found = open_log(path, part=Part(sort=sort), keep=True)
+    for sentence in found.sentences():
+        say(sentence)
+    # The few late rows of a log in order are judged at their time, too.
+    events = sorted(found.events(), key=lambda event: event.ts_ms)
+    return _Log(name, build_log(events, found.items() or []), events), found.summary()
 
 
 def _judge(

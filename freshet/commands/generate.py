@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import click
+
+from freshet.commands.moment import Moment
 
 
 @click.command("generate")
@@ -26,7 +27,9 @@ import click
     help="Items; of films one in five appears late.",
 )
 @click.option("--days", type=float, show_default="7; shop 28", help="Length of the log in days.")
-@click.option("--seed", default=1, show_default=True, help="The same seed writes the same bytes.")
+@click.option(
+    "--seed", default=1, show_default=True, help="The same seed and --end write the same bytes."
+)
 @click.option(
     "--drift-at",
     default=0.6,
@@ -35,10 +38,12 @@ import click
 )
 @click.option(
     "--end",
-    default="2026-01-01",
+    "end_ts_ms",
+    type=Moment(),
+    default="now",
     show_default=True,
     metavar="ISO-TIME|now",
-    help="When the log ends, UTC.",
+    help="When the log ends, UTC; now keeps its trends fresh when it is replayed.",
 )
 def command(
     out: Path,
@@ -49,7 +54,7 @@ def command(
     days: float | None,
     seed: int,
     drift_at: float,
-    end: str,
+    end_ts_ms: int,
 ) -> None:
     """Write a realistic event log: sessions, slates, clicks, new items, a drift of tastes.
 
@@ -72,7 +77,7 @@ def command(
     given = {"users": users, "items": items, "days": days}
     size: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     try:
-        size |= {"seed": seed, "end_ts_ms": _ts_ms(end)}
+        size |= {"seed": seed, "end_ts_ms": end_ts_ms}
         if world == "shop":
             shop = ShopPlan(**size)
             files, n_items = write_shop_log(shop, out), shop.items
@@ -84,15 +89,3 @@ def command(
     click.echo(f"{files.n_events:,} events  {files.events}")
     click.echo(f"{n_items:,} items  {files.items}")
     click.echo(f"the truth  {files.truth}")
-
-
-def _ts_ms(moment: str) -> int:
-    """Return an ISO time in UTC, or `now`, in ms since the epoch."""
-    from datetime import UTC, datetime
-
-    if moment == "now":
-        return time.time_ns() // 1_000_000
-    parsed = datetime.fromisoformat(moment)
-    if parsed.tzinfo is None:
-        parsed = parsed.replace(tzinfo=UTC)
-    return int(parsed.timestamp() * 1000)

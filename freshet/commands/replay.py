@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
+from click.core import ParameterSource
 
+from freshet.commands.moment import Moment
+from freshet.commands.stopping import stop_signals
 from freshet.core.address import http_url
-from freshet.core.errors import FreshetError
-from freshet.core.settings import Settings, load_settings
+from freshet.core.settings import load_settings
+
+_FIXED = ("speed", "target", "sort", "from_ms", "to_ms", "limit", "shift")
 
 
 @click.command("replay")
@@ -31,7 +34,16 @@ from freshet.core.settings import Settings, load_settings
     metavar="N|max",
     help="Seconds of the log in a second of the wall; max = as fast as the folds take it.",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Play only so many events.")
+@click.option("--limit", type=click.IntRange(min=1), default=None, help="Play only so many events.")
+@click.option("--from", "from_ms", type=Moment(), help="Play no older events; ISO time or ms.")
+@click.option("--to", "to_ms", type=Moment(), help="Play only older events; ISO time or ms.")
+@click.option("--sort", is_flag=True, help="Sort a log whose rows are out of the order of time.")
+@click.option(
+    "--shift-to-now",
+    "shift",
+    is_flag=True,
+    help="Move all times, of the catalogue too, so that the log ends now.",
+)
 @click.option(
     "--target",
     type=click.Choice(["kafka", "http"]),
@@ -40,132 +52,105 @@ from freshet.core.settings import Settings, load_settings
     help="Straight into Kafka, or as a website would.",
 )
 @click.option("--url", help="Of the server, for --target http; http_port of the settings.")
-@click.option("--append", is_flag=True, help="Play into a namespace that already has events.")
+@click.option(
+    "--append",
+    is_flag=True,
+    help="Play into a namespace that already has events. What was played before counts again, but "
+    "for ids among the last few of a user.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on where a replay of this log was interrupted; nothing is skipped or sent twice.",
+)
 @click.option(
     "--check-state",
     is_flag=True,
     help="Live the log twice on backends of its own, the second time in other batch sizes and "
     "with workers killed on the way, and compare the hashes of the whole state.",
 )
+@click.pass_context
 def command(
-    log: Path,
+    ctx: click.Context,
     *,
+    log: Path,
     items_file: Path | None,
     speed: str,
     limit: int | None,
+    from_ms: int | None,
+    to_ms: int | None,
+    sort: bool,
+    shift: bool,
     target: str,
     url: str | None,
     append: bool,
+    resume: bool,
     check_state: bool,
 ) -> None:
     """Play LOG, a file of JSON lines (plain or gzip), keeping its event time.
 
     Rows are events as on Kafka (event_id, type, user_id, item_id, ts_ms) or of a few other shapes
-    (`ts` for ts_ms, no event_id, impressions with a click column). The replay never runs further
-    ahead of the workers than a small broker can hold. The last line on standard output is JSON.
+    (`ts` for ts_ms, no event_id, impressions with a click column). The file is judged first: bad
+    rows and copies are named and left out, and a log out of the order of time is refused or
+    sorted. The replay never runs further ahead of the workers than a small broker can hold. The
+    last line on standard output is JSON.
+
+    Ctrl-C ends it in order, with the row that it came to and exit code 130; --resume goes on.
 
     \b
     Examples:
       freshet replay films.events.jsonl.gz --speed max
+      freshet replay old.events.jsonl.gz --speed max --shift-to-now
+      freshet replay films.events.jsonl.gz --from 2025-11-24 --to 2025-11-25
       freshet replay films.events.jsonl.gz --speed 3600 --target http
+      freshet replay films.events.jsonl.gz --resume
       freshet replay films.events.jsonl.gz --check-state
     """
-    from freshet.core.events.recorded import items_file_of
+    from freshet.commands.replay_session import Wanted, replay
     from replay.timeline import parse_speed
 
     try:
         times = parse_speed(speed)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    items_file = items_file or items_file_of(log)
-    if check_state:
-        from freshet.commands.check_state import check_state as check
-
-        verdict = check(log, items_file, limit=limit, speed=times)
-        _print_json(verdict)
-        sys.exit(0 if verdict["equal"] else 1)
-    settings = load_settings()
-    url = url or http_url(settings.http_host, settings.http_port)
-    _print_json(
-        _replay(
-            settings,
-            log,
-            items_file,
-            speed=times,
-            limit=limit,
-            http_url=url if target == "http" else None,
-            append=append,
-        )
+    if resume and append:
+        raise click.UsageError("--resume knows where to go on; --append begins again: give one")
+    if from_ms and to_ms and from_ms >= to_ms:
+        raise click.UsageError("--from is not before --to")
+    given = {name for name in _FIXED if ctx.get_parameter_source(name) != ParameterSource.DEFAULT}
+    wanted = Wanted(
+        log=log,
+        items_file=items_file,
+        speed=str(times),
+        target=target,
+        sort=sort,
+        from_ms=from_ms or 0,
+        to_ms=to_ms or 0,
+        limit=limit or 0,
+        shift=shift,
+        append=append,
+        resume=resume,
+        given=frozenset(given),
     )
+    with stop_signals() as stop:
+        try:
+            if check_state:
+                from freshet.commands.check_state import check_state as check
+
+                if shift or append or resume or target != "kafka":
+                    raise click.UsageError("--check-state brings its own backends: LOG alone")
+                verdict = check(log, items_file, part=wanted.part(), speed=times)
+                _print_json(verdict)
+                sys.exit(0 if verdict["equal"] else 1)
+            settings = load_settings()
+            url = url or http_url(settings.http_host, settings.http_port)
+            figures, exit_code = replay(settings, wanted, url, stop)
+        except KeyboardInterrupt:
+            click.echo("interrupted; --resume goes on where something was sent", err=True)
+            sys.exit(stop.exit_code)
+    _print_json(figures)
+    sys.exit(exit_code)
 
 
-def _replay(
-    settings: Settings,
-    log: Path,
-    items_file: Path | None,
-    *,
-    speed: float,
-    limit: int | None,
-    http_url: str | None,
-    append: bool,
-) -> dict[str, object]:
-    """Play a log and return the figures."""
-    from freshet.core.events.cluster import discover_partitions
-    from freshet.core.events.recorded import (
-        ReadReport,
-        count_rows,
-        log_name,
-        read_events,
-        read_items,
-    )
-    from freshet.core.progress import ProgressReader
-    from replay.pacing import Pacer
-    from replay.play import Player
-    from replay.progress_bar import ReplayBar
-    from replay.targets.http import HttpTarget
-    from replay.targets.kafka import KafkaTarget
-
-    partitions = discover_partitions(settings)
-    report, item_report = ReadReport(), ReadReport()
-    items = read_items(items_file, item_report) if items_file else None
-    with ExitStack() as stack:
-        reader = stack.enter_context(ProgressReader(settings, partitions))
-        before = reader.read("users")
-        if before.ends.any() and not append:
-            raise FreshetError(
-                f"namespace {settings.namespace!r} already has {int(before.ends.sum()):,} events; "
-                "a replay into it would mix two histories. Use another FRESHET_NAMESPACE, or "
-                "--append when that is what you want"
-            )
-        target: HttpTarget | KafkaTarget = (
-            HttpTarget(http_url)
-            if http_url
-            else KafkaTarget(settings.kafka_bootstrap, settings.namespace, partitions)
-        )
-        stack.callback(target.close)
-        total = min(count_rows(log), limit or sys.maxsize)
-        bar = stack.enter_context(ReplayBar(log_name(log), total))
-        player = Player(target, Pacer(reader), bar)
-        played = player.play(islice(read_events(log, report), limit), items, speed=speed)
-        after = reader.read("users")
-    for path, found in ((log, report), (items_file, item_report)):
-        if path and found.bad_rows:
-            click.echo(found.describe(path), err=True)
-    moved = {
-        name: int((after.total(name) - before.total(name)).sum())
-        for name in ("applied", "duplicates", "rejected")
-    }
-    return {
-        "log": str(log),
-        "events": played.events,
-        "items": played.items,
-        "seconds": round(played.seconds, 3),
-        "events_per_s": round(played.events_per_s, 1),
-        **moved,
-        "bad_rows": report.bad_rows + item_report.bad_rows,
-        "copies_dropped": report.duplicates,
-    }
-
-
-def _print_json(figures: dict[str, object]) -> None:
+def _print_json(figures: dict[str, Any]) -> None:
     click.echo(msgspec.json.encode(figures).decode())

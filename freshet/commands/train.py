@@ -53,6 +53,7 @@ class TorchMissingError(FreshetError):
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The catalogue. X.items.jsonl[.gz] beside X.events.jsonl[.gz] is found without asking.",
 )
+@click.option("--sort", is_flag=True, help="Sort a LOG whose rows are out of the order of time.")
 @click.option("--models-dir", type=click.Path(file_okay=False), help="Where bundles are published.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Most passes of the encoder.")
 @click.option(
@@ -94,6 +95,7 @@ def command(
     log: Path | None,
     *,
     items_file: Path | None,
+    sort: bool,
     models_dir: str | None,
     epochs: int | None,
     budget_s: float | None,
@@ -137,6 +139,8 @@ def command(
         raise click.UsageError("--follow learns from the stream: neither LOG nor --every beside it")
     if items_file is not None and log is None:
         raise click.UsageError("--items belongs to a LOG; without one the catalogue is in Kafka")
+    if sort and log is None:
+        raise click.UsageError("--sort belongs to a LOG; what Kafka keeps is sorted by itself")
     if every_s is not None and every_s < 1:
         raise click.UsageError("--every is at least 1s")
     if importlib.util.find_spec("torch") is None:
@@ -150,7 +154,9 @@ def command(
         return
     if every_s is not None:
         os.nice(NICE)
-        arguments = _arguments(log, items_file, epochs=epochs, budget_s=budget_s, quick=quick)
+        arguments = _arguments(
+            log, items_file, sort=sort, epochs=epochs, budget_s=budget_s, quick=quick
+        )
         retrain(settings, arguments, every_s=every_s, as_json=as_json)
         return
     from online_models.training.train import TrainOptions
@@ -162,13 +168,14 @@ def command(
         max_seconds=budget_s or options.max_seconds,
     )
     with interrupted_by_sigterm():
-        _train(settings, log, items_file, options, as_json=as_json)
+        _train(settings, log, items_file, options, sort=sort, as_json=as_json)
 
 
 def _arguments(
     log: Path | None,
     items_file: Path | None,
     *,
+    sort: bool,
     epochs: int | None,
     budget_s: float | None,
     quick: bool,
@@ -176,7 +183,8 @@ def _arguments(
     """Return the arguments of one training among many."""
     named = {"--items": items_file, "--epochs": epochs, "--budget-s": budget_s}
     options = [text for name, value in named.items() if value for text in (name, str(value))]
-    return [*([str(log)] if log else []), *options, *(["--quick"] if quick else [])]
+    flags = [name for name, given in (("--sort", sort), ("--quick", quick)) if given]
+    return [*([str(log)] if log else []), *options, *flags]
 
 
 def _train(
@@ -185,6 +193,7 @@ def _train(
     items_file: Path | None,
     options: TrainOptions,
     *,
+    sort: bool,
     as_json: bool,
 ) -> None:
     """Train once, show how far it is, and say what it came to."""
@@ -204,10 +213,13 @@ def _train(
         def report(stage: str, share: float) -> None:
             progress.update(bars[stage], completed=share)
 
+        read: dict[str, object] | None = None
         if log is None:
             events, items = _own_log(settings, partial(report, "read"), console.print)
         else:
-            events, items = _recorded(log, items_file)
+            events, items, read = _recorded(
+                log, items_file, sort, partial(console.print, markup=False)
+            )
         report("read", 1.0)
         version = train(
             events,
@@ -220,15 +232,19 @@ def _train(
         )
     manifest = registry.manifest(version)
     console.print(figures_table(manifest))
-    _print_result(manifest, registry.path(version), as_json)
+    _print_result(manifest, registry.path(version), read, as_json)
 
 
-def _recorded(log: Path, items_file: Path | None) -> tuple[Sequence[Event], Sequence[Item]]:
-    """Return the events of a file, and the catalogue that is named or lies beside it."""
-    from freshet.core.events.recorded import items_file_of, read_events, read_items
+def _recorded(
+    log: Path, items_file: Path | None, sort: bool, say: Callable[[str], None]
+) -> tuple[Sequence[Event], Sequence[Item], dict[str, object]]:
+    """Return the events of a file, the catalogue named or beside it, and the file's judgement."""
+    from freshet.core.events.recorded import Part, open_log
 
-    items_file = items_file or items_file_of(log)
-    return list(read_events(log)), read_items(items_file) if items_file else []
+    found = open_log(log, items_file, part=Part(sort=sort), keep=True)
+    for sentence in found.sentences():
+        say(sentence)
+    return list(found.events()), found.items() or [], found.summary()
 
 
 def _own_log(
@@ -242,11 +258,14 @@ def _own_log(
     return kept.events, kept.items
 
 
-def _print_result(manifest: Manifest, folder: Path, as_json: bool) -> None:
+def _print_result(
+    manifest: Manifest, folder: Path, read: dict[str, object] | None, as_json: bool
+) -> None:
     if as_json:
         import msgspec
 
-        click.echo(msgspec.json.encode(manifest))
+        fields = msgspec.to_builtins(manifest) | ({"read": read} if read else {})
+        click.echo(msgspec.json.encode(fields))
         return
     for remark in manifest.metrics.get("remarks", []):
         click.echo(f"- {remark}")

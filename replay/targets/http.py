@@ -1,10 +1,15 @@
-"""Over HTTP, as a website would: `POST /v1/events` in batches, `PUT /v1/items/{id}`."""
+"""Over HTTP, as a website would: `POST /v1/events` in batches, `PUT /v1/items/{id}`.
+
+Law: what the server refuses for the event's own sake is named, and its neighbours are sent: a body
+that is refused as a whole is cut in two until the event that it was refused for stands alone.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -13,6 +18,7 @@ import msgspec
 from freshet.core.errors import ServiceError
 from freshet.core.events.codec import encode
 from freshet.core.events.schema import Event, Item
+from replay.targets import Refusal, Sent
 
 BATCH_EVENTS = 500
 BATCH_BYTES = 200_000  # a server takes bodies of 256 KiB
@@ -20,6 +26,7 @@ CONNECTIONS = 4
 TIMEOUT_S = 30.0
 BUSY_TRIES = 5  # answers of 429 and 503 that are tried again, each after a longer pause
 BUSY_PAUSE_S = 0.2
+OF_THE_BODY = (400, 413, 422)  # what was sent is at fault, not the way to the server
 
 
 def in_batches(parts: Iterable[bytes], most: int, most_bytes: int) -> Iterator[list[bytes]]:
@@ -52,17 +59,20 @@ class HttpTarget:
         self._client = httpx.Client(base_url=url, timeout=TIMEOUT_S, limits=limits)
         self._putters = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="put-item")
 
-    def send(self, events: Sequence[Event]) -> int:
+    def send(self, events: Sequence[Event]) -> Sent:
         """Post the events, one batch after the other: their order is kept; see `Target`."""
         encoded = [encode(event) for event in events]
+        refused: list[Refusal] = []
+        first = 0
         for batch in in_batches(encoded, BATCH_EVENTS, BATCH_BYTES):
-            body = b'{"events":[' + b",".join(batch) + b"]}"
-            _require_all(self._request("POST", "/v1/events", body))
-        return max(map(len, encoded), default=0)
+            refused += (Refusal(first + at, reason) for at, reason in self._post(batch))
+            first += len(batch)
+        return Sent(max(map(len, encoded), default=0), refused)
 
-    def put_items(self, items: Sequence[Item]) -> None:
+    def put_items(self, items: Sequence[Item]) -> Sequence[Refusal]:
         """Put the items, several at a time; see `Target`."""
-        list(self._putters.map(self._put_item, items))
+        reasons = self._putters.map(self._put_item, items)
+        return [Refusal(at, reason) for at, reason in enumerate(reasons) if reason]
 
     def flush(self) -> None:
         """Do nothing: what was answered with 202 is in Kafka."""
@@ -72,9 +82,28 @@ class HttpTarget:
         self._putters.shutdown()
         self._client.close()
 
-    def _put_item(self, item: Item) -> None:
+    def _post(self, batch: Sequence[bytes]) -> list[Refusal]:
+        """Post events; return those that were refused."""
+        body = b'{"events":[' + b",".join(batch) + b"]}"
+        answer = self._request("POST", "/v1/events", body)
+        if answer.is_success:
+            results = answer.json()["results"]
+            return [
+                Refusal(at, _reason(each))
+                for at, each in enumerate(results)
+                if each["status"] == "rejected"
+            ]
+        if len(batch) == 1:
+            return [Refusal(0, _detail(answer))]
+        half = len(batch) // 2
+        sooner, later = self._post(batch[:half]), self._post(batch[half:])
+        return [*sooner, *(Refusal(half + at, reason) for at, reason in later)]
+
+    def _put_item(self, item: Item) -> str:
+        """Put an item; return why it was refused, "" when it was taken."""
         path = f"/v1/items/{quote(item.item_id, safe='')}"
-        self._request("PUT", path, msgspec.json.encode(item))
+        answer = self._request("PUT", path, msgspec.json.encode(item))
+        return "" if answer.is_success else _detail(answer)
 
     def _request(self, method: str, path: str, body: bytes) -> httpx.Response:
         for attempt in range(BUSY_TRIES):
@@ -87,16 +116,25 @@ class HttpTarget:
             if answer.status_code not in (429, 503):
                 break
             time.sleep(BUSY_PAUSE_S * 2**attempt)
-        if not answer.is_success:
+        if not answer.is_success and answer.status_code not in OF_THE_BODY:
             raise ServiceError(
                 "server", f"{method} {path} answered {answer.status_code}: {answer.text[:500]}"
             )
         return answer
 
 
-def _require_all(answer: httpx.Response) -> None:
-    """Make an event that the server refused an error: a recorded event was valid when read."""
-    body = answer.json()
-    if body["rejected"]:
-        first = next(each for each in body["results"] if each["status"] == "rejected")
-        raise ServiceError("server", f"refused {body['rejected']} events, the first: {first}")
+def _reason(result: dict[str, Any]) -> str:
+    """Return why a result says that its event was rejected."""
+    return f"{result.get('pointer', '')} {result.get('error', '')}".strip() or "rejected"
+
+
+def _detail(answer: httpx.Response) -> str:
+    """Return what a refusal says, the first error in its words where it names one."""
+    try:
+        body = answer.json()
+        errors = body.get("errors") or [{}]
+        said = [body.get("detail", ""), errors[0].get("pointer", ""), errors[0].get("detail", "")]
+        text = " ".join(each for each in said if each)
+    except (ValueError, AttributeError, TypeError):
+        text = answer.text
+    return f"answered {answer.status_code}: {text[:300]}"

@@ -1,5 +1,6 @@
 """Generate as a command."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,12 @@ def test_an_impossible_plan_is_a_usage_error(tmp_path: Path, wrong: list[str]) -
     done = CliRunner().invoke(cli, ["generate", str(tmp_path / "films"), *wrong])
     assert done.exit_code == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_log_ends_now_unless_told_otherwise(tmp_path: Path) -> None:
+    """So that what is replayed today has trends."""
+    before_ms = time.time_ns() // 1_000_000
+    done = CliRunner().invoke(cli, ["generate", str(tmp_path / "films"), "--users", "200"])
+    assert done.exit_code == 0, done.output
+    events = list(read_events(tmp_path / "films.events.jsonl.gz"))
+    assert before_ms - 86_400_000 < events[-1].ts_ms <= time.time_ns() // 1_000_000

@@ -41,3 +41,16 @@ def test_the_truth_counts_what_is_in_the_log(tmp_path: Path) -> None:
         for key, entry in truth[side].items():
             assert entry["type_counts"] == [counted[key, kind] for kind in EVENT_TYPES]
     assert truth["start_ts_ms"] < truth["drift_ts_ms"] < truth["end_ts_ms"]
+
+
+def test_two_generated_logs_share_no_id(tmp_path: Path) -> None:
+    """Also of one seed: played into one namespace, neither is a copy of the other."""
+    plans = [
+        Plan(users=20, items=30, days=2, end_ts_ms=1_772_323_200_000 + shift) for shift in (0, 1)
+    ]
+    logs = [
+        {e.event_id for e in read_events(write_log(plan, tmp_path / f"log{n}").events)}
+        for n, plan in enumerate(plans)
+    ]
+    assert logs[0]
+    assert not logs[0] & logs[1]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from freshet.core.events.schema import Event, Item
-from replay.play import CHUNK_EVENTS, Player
+from replay.play import CHECKPOINT_S, CHUNK_EVENTS, Player
+from replay.targets import Refusal, Sent
 
 T = 1_700_000_000_000
 
@@ -29,16 +30,22 @@ class _World:
         self.shown: list[int] = []
         self.noted = 0
         self.in_flight = 0
+        self.refused: set[str] = set()
 
-    def send(self, events: Sequence[Event]) -> int:
+    def send(self, events: Sequence[Event]) -> Sent:
         self.log.append("send")
-        self.sent += [(self.now_s, event) for event in events]
-        return 1
+        refused = [
+            Refusal(at, "no") for at, event in enumerate(events) if event.event_id in self.refused
+        ]
+        bad = {at for at, _ in refused}
+        self.sent += [(self.now_s, event) for at, event in enumerate(events) if at not in bad]
+        return Sent(1, refused)
 
-    def put_items(self, items: Sequence[Item]) -> None:
+    def put_items(self, items: Sequence[Item]) -> Sequence[Refusal]:
         if items:
             self.log.append("items")
         self.items += items
+        return ()
 
     def flush(self) -> None:
         self.log.append("flush")
@@ -51,10 +58,10 @@ class _World:
             sent = np.zeros(4, np.int64)
             in_flight = 3
 
-            def wait_for_room(self) -> None:
+            def wait_for_room(self, stop: Any) -> None:
                 world.log.append("room")
 
-            def wait_until_drained(self) -> None:
+            def wait_until_drained(self, stop: Any) -> None:
                 world.log.append("drained")
 
             def note_sent(self, partitions: Any, largest_bytes: int) -> None:
@@ -126,3 +133,50 @@ def test_an_event_out_of_order_holds_nothing_back() -> None:
     events = [_event(1, ts_ms=T + 10_000), _event(2, ts_ms=T), _event(3, ts_ms=T + 20_000)]
     world = _play(events, [], speed=10.0)
     assert [at_s for at_s, _ in world.sent] == [0.0, 0.0, 1.0]
+
+
+def test_refused_events_are_named_and_do_not_count_as_sent() -> None:
+    """Those behind them are sent, and nothing waits for what never comes."""
+    world = _World()
+    world.refused = {"3", str(CHUNK_EVENTS + 2)}
+    events = [_event(number) for number in range(CHUNK_EVENTS + 5)]
+    player = Player(world, world.pacer, world, clock=lambda: world.now_s, sleep=world.sleep)
+    played = player.play(events, [], speed=inf)
+    assert (played.events, played.done, played.refused) == (CHUNK_EVENTS + 3, CHUNK_EVENTS + 5, 2)
+    assert [at for at, _ in played.refusals] == [3, CHUNK_EVENTS + 2]
+    assert world.noted == len(world.sent) == CHUNK_EVENTS + 3
+
+
+@pytest.mark.parametrize("stop_at_s", [0.0, 2.0, 2.95])
+def test_it_ends_between_two_chunks_when_it_is_asked_to(stop_at_s: float) -> None:
+    """Also while nothing is due; what was sent is flushed first, and its number is exact."""
+    world, kept = _World(), []
+    events = [_event(number, ts_ms=T + number * 10_000) for number in range(10)]
+    player = Player(
+        world, world.pacer, world, clock=lambda: world.now_s, sleep=world.sleep,
+        stop=lambda: world.now_s >= stop_at_s, checkpoint=kept.append,
+    )  # fmt: skip
+    played = player.play(events, [], speed=10.0)
+    assert played.stopped
+    assert played.done == len(world.sent) == kept[-1]
+    assert world.now_s < stop_at_s + 0.25
+    assert "drained" not in world.log
+
+
+def test_checkpoints_follow_what_is_flushed() -> None:
+    """None says more than what the target keeps."""
+    world, kept = _World(), []
+
+    def keep(done: int) -> None:
+        assert done == len(world.sent)
+        assert not done or world.log[-1] == "flush"
+        kept.append(done)
+
+    events = [_event(number, ts_ms=T + number * 1_000) for number in range(30)]
+    player = Player(
+        world, world.pacer, world, clock=lambda: world.now_s, sleep=world.sleep, checkpoint=keep
+    )
+    player.play(events, [], speed=10.0)
+    assert kept[0] == 0
+    assert kept[-1] == 30
+    assert 2 / CHECKPOINT_S <= len(kept) <= 3 / CHECKPOINT_S + 2

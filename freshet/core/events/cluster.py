@@ -16,6 +16,8 @@ from freshet.core.events.topics import Topics, most_insync, most_replicas
 from freshet.core.settings import Settings
 
 _REQUEST_S = 5.0
+DEFAULT_MAX_RECORD_BYTES = 1_000_000
+"""What a client sends at once unless told otherwise, a little less than brokers take by default."""
 
 
 def discover_partitions(settings: Settings, *, timeout_s: float = 30.0) -> int:
@@ -74,6 +76,33 @@ def existing_partitions(settings: Settings) -> int:
             "The first `freshet worker` creates the topics",
         )
     return _agreed(widths)
+
+
+def max_record_bytes(settings: Settings) -> int:
+    """Return how much the brokers take at once for a topic of events, a batch or a record, bytes.
+
+    Brokers that do not say take what is usual.
+    """
+    topic = Topics(settings.namespace).events
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    try:
+        described = _admin(settings).describe_configs([resource], request_timeout=_REQUEST_S)
+        found = int(described[resource].result()["max.message.bytes"].value)
+    except (KafkaException, KeyError, TypeError, ValueError):
+        return DEFAULT_MAX_RECORD_BYTES
+    return min(found, DEFAULT_MAX_RECORD_BYTES)
+
+
+def cluster_id(settings: Settings) -> str:
+    """Return the name of the cluster, "" where it has none.
+
+    Raises:
+        ServiceError: no broker answers.
+    """
+    try:
+        return str(_admin(settings).list_topics(timeout=_REQUEST_S).cluster_id or "")
+    except KafkaException as error:
+        raise ServiceError("kafka", f"{settings.kafka_bootstrap}: {error}") from error
 
 
 def _admin(settings: Settings) -> AdminClient:

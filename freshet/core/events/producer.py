@@ -41,9 +41,12 @@ class EventProducer:
     Args:
         bootstrap: host:port[,host:port] of the brokers.
         linger_ms: how long a record may wait for company; 0 for the least latency.
+        max_batch_bytes: what the brokers take at once; librdkafka fails a whole batch above it.
     """
 
-    def __init__(self, bootstrap: str, *, linger_ms: float = 0) -> None:
+    def __init__(
+        self, bootstrap: str, *, linger_ms: float = 0, max_batch_bytes: int = 1_000_000
+    ) -> None:
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
@@ -51,6 +54,8 @@ class EventProducer:
                 "acks": "all",
                 "compression.type": "lz4",
                 "linger.ms": linger_ms,
+                "message.max.bytes": max(max_batch_bytes, 1_000),  # the least it knows
+                "batch.size": min(max_batch_bytes, 1_000_000),
                 "delivery.timeout.ms": DELIVERY_TIMEOUT_MS,
                 "queue.buffering.max.messages": 200_000,
             },

@@ -34,7 +34,7 @@ CLICK = TYPE_CODES["click"]
 RATING = TYPE_CODES["rating"]
 DISLIKE = TYPE_CODES["dislike"]
 
-EARLIEST_TS_MS = 946_684_800_000  # 2000-01-01: seconds taken for milliseconds fall before it
+EARLIEST_TS_MS = 631_152_000_000  # 1990-01-01: seconds taken for milliseconds fall before it
 LATEST_TS_MS = 4_102_444_800_000  # 2100-01-01
 MAX_FUTURE_MS = 300_000  # a producer's clock may run this far ahead of its log
 MAX_EVENT_BYTES = 16_384

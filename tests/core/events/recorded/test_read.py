@@ -13,14 +13,9 @@ from hypothesis import strategies as st
 
 from freshet.core.errors import EventError
 from freshet.core.events.codec import encode
-from freshet.core.events.recorded import (
-    HOPELESS_ROWS,
-    ReadReport,
-    items_file_of,
-    log_name,
-    read_events,
-    read_items,
-)
+from freshet.core.events.recorded import ReadReport, items_file_of, read_events, read_items
+from freshet.core.events.recorded.names import made_event_id
+from freshet.core.events.recorded.read import HOPELESS_ROWS
 from freshet.core.events.schema import EVENT_TYPES, Event, Item
 
 T = 1_700_000_000_000
@@ -33,6 +28,10 @@ def _write(folder: Path, rows: list[Any], name: str = "log.events.jsonl") -> Pat
     return path
 
 
+def _made(row: dict[str, Any], line: int = 1) -> str:
+    return made_event_id(Path("log.events.jsonl"), line, json.dumps(row).encode())
+
+
 def _row(**changes: Any) -> dict[str, Any]:
     return {"ts": T, "type": "click", "user_id": "u", "item_id": "i"} | changes
 
@@ -41,7 +40,7 @@ def test_an_empty_file_has_no_events(tmp_path: Path) -> None:
     """None is not an error."""
     report = ReadReport()
     assert list(read_events(_write(tmp_path, []), report)) == []
-    assert report == ReadReport()
+    assert (report.rows, report.events, report.bad_rows) == (0, 0, 0)
 
 
 def test_plain_and_compressed_files_read_the_same(tmp_path: Path) -> None:
@@ -51,7 +50,7 @@ def test_plain_and_compressed_files_read_the_same(tmp_path: Path) -> None:
     assert (
         plain
         == packed
-        == [Event(event_id="log:1", type="click", user_id="u", item_id="i", ts_ms=T)]
+        == [Event(event_id=_made(_row()), type="click", user_id="u", item_id="i", ts_ms=T)]
     )
 
 
@@ -67,9 +66,9 @@ def test_an_exposure_with_a_click_is_two_events(tmp_path: Path) -> None:
     rows = [_row(type="impression", click=click, play_ms=9) for click in (1, 0)]
     found = list(read_events(_write(tmp_path, rows)))
     assert [(event.type, event.event_id) for event in found] == [
-        ("impression", "log:1"),
-        ("click", "log:1c"),
-        ("impression", "log:2"),
+        ("impression", _made(rows[0])),
+        ("click", _made(rows[0]) + "c"),
+        ("impression", _made(rows[1], 2)),
     ]
     assert all(event.context == {"play_ms": 9} for event in found)
 
@@ -103,10 +102,30 @@ def test_items_of_a_campaign_are_its_own(tmp_path: Path) -> None:
     [
         ("{", "truncated"),
         ('{"a": "\udcff"}'.encode("utf-8", "surrogateescape").decode("latin-1"), "user_id|type"),
-        (_row(type="glance"), "enum"),
-        (_row(ts=1_700_000_000), "ts_ms"),
+        (_row(type="glance"), "type is 'glance', expected one of .*click"),
+        (_row(type=["click"]), "type is"),
+        (_row(ts=1_700_000_000), "looks like seconds .2023-11-14 22:13:20 UTC"),
+        (_row(ts=1_700_000_000.25), "looks like seconds"),
+        (_row(ts="1700000000"), "looks like seconds"),
+        (_row(ts=T * 1_000), "looks like microseconds"),
+        (_row(ts=T * 1_000_000), "looks like nanoseconds"),
+        (_row(ts="2023-11-14T22:13:20Z"), "looks like ISO 8601 .2023-11-14 22:13:20 UTC"),
+        (_row(ts=0), "from 631152000000"),
+        (_row(ts="soon"), "ts_ms is 'soon'"),
+        (_row(ts=None), "ts_ms missing or null"),
+        (_row(ts=True), "ts_ms is True"),
+        (_row(ts=[T]), "ts_ms is"),
         (_row(user_id=""), "user_id"),
-        (_row(item_id=None), "item_id"),
+        (_row(user_id=None), "user_id missing or null"),
+        (_row(user_id=1.5), "user_id"),
+        (_row(user_id=True), "user_id"),
+        (_row(user_id="x" * 129), "user_id"),
+        (_row(item_id=None), "item_id missing or null; the row has the columns ts, type"),
+        (_row(context={"x": "y" * 20_000}), "too_large: 20,"),
+        (_row(note="y" * 1_100_000), "too_large: 1,100,"),
+        (_row(value="NaN"), "value"),
+        (json.dumps(_row()).replace('"i"', "NaN"), "malformed"),
+        (json.dumps(_row()) + ",", "comma behind the row"),
         ({"ts": T}, "missing"),
         ("[1]", "object"),
     ],
@@ -117,7 +136,8 @@ def test_a_bad_row_is_counted_and_its_neighbours_are_read(
     """The report names line and reason."""
     report = ReadReport()
     path = _write(tmp_path, [_row(), bad, _row()])
-    assert [event.event_id for event in read_events(path, report)] == ["log:1", "log:3"]
+    found = [event.event_id for event in read_events(path, report)]
+    assert found == [_made(_row()), _made(_row(), 3)]
     assert (report.bad_rows, report.bad[0][0]) == (1, 2)
     assert re.search(reason, report.bad[0][1])
     assert "1 of 3 rows could not be read; the first is line 2" in report.describe(path)
@@ -134,7 +154,7 @@ def test_a_file_of_nothing_readable_is_refused(tmp_path: Path, count: int) -> No
     """A long one is given up early."""
     report = ReadReport()
     with pytest.raises(EventError, match="is it the right file"):
-        list(read_events(_write(tmp_path, ["{"] * count), report))
+        list(read_events(_write(tmp_path, ["hello"] * count), report))
     assert report.rows == min(count, HOPELESS_ROWS)
 
 
@@ -184,6 +204,72 @@ def test_the_items_file_stands_beside_the_events_file(tmp_path: Path) -> None:
     assert items_file_of(items) is None
 
 
+@pytest.mark.parametrize(
+    ("changes", "name", "value"),
+    [
+        ({"ts": str(T)}, "ts_ms", T),
+        ({"ts": float(T)}, "ts_ms", T),
+        ({"ts": T + 0.75}, "ts_ms", T),
+        ({"ts": 874_724_710_000}, "ts_ms", 874_724_710_000),
+        ({"user_id": 7}, "user_id", "7"),
+        ({"user_id": 7.0}, "user_id", "7"),
+        ({"session_id": 7, "event_id": "e", "ts_ms": T}, "session_id", "7"),
+        ({"event_id": 12, "ts_ms": T}, "event_id", "12"),
+        ({"event_id": "e", "ts_ms": T, "colour": "red"}, "context", {"ts": T, "colour": "red"}),
+    ],
+)
+def test_what_is_clear_is_taken(
+    tmp_path: Path, changes: dict[str, Any], name: str, value: Any
+) -> None:
+    """Numbers as ids, milliseconds as texts or floats, columns beside our own, and 1997."""
+    assert [getattr(each, name) for each in read_events(_write(tmp_path, [_row(**changes)]))] == [
+        value
+    ]
+
+
+@pytest.mark.parametrize("event_id", [None, ""])
+def test_an_id_of_nothing_is_made(tmp_path: Path, event_id: str | None) -> None:
+    """As where the column is missing."""
+    rows = [_row(event_id=event_id), _row(event_id=event_id)]
+    assert len({event.event_id for event in read_events(_write(tmp_path, rows))}) == 2
+
+
+def test_a_copy_is_dropped_wherever_it_is(tmp_path: Path) -> None:
+    """The state remembers few ids of a user; the reader remembers all of a file."""
+    rows = [_row(event_id=f"e{n}") for n in range(50)]
+    report = ReadReport()
+    found = list(read_events(_write(tmp_path, [*rows, rows[0]]), report))
+    assert (len(found), report.duplicates, report.first_copy) == (50, 1, (51, 1))
+    assert "1 rows DROPPED as copies of others; the first is line 51" in str(
+        report.sentences(Path("x"))
+    )
+
+
+def test_the_same_id_of_another_user_is_another_event(tmp_path: Path) -> None:
+    """As the folds have it."""
+    rows = [_row(event_id="e", user_id=name) for name in "ab"]
+    assert len(list(read_events(_write(tmp_path, rows)))) == 2
+
+
+def test_an_id_with_other_content_is_a_bad_row(tmp_path: Path) -> None:
+    """The state would drop it as a copy, in silence."""
+    rows = [_row(event_id="e"), _row(event_id="e", item_id="j")]
+    report = ReadReport()
+    assert len(list(read_events(_write(tmp_path, rows), report))) == 1
+    assert (report.bad_rows, report.conflicts) == (1, 1)
+    assert "'e' is that of line 1" in report.bad[0][1]
+
+
+def test_a_catalogue_entry_that_no_worker_takes_is_named(tmp_path: Path) -> None:
+    """Its neighbours are read."""
+    rows = [{"item_id": "a", "note": "x" * 20_000}, {"item_id": "b"}]
+    report = ReadReport()
+    items = read_items(_write(tmp_path, rows, "log.items.jsonl"), report)
+    assert [item.item_id for item in items] == ["b"]
+    assert report.bad[0][0] == 1
+    assert "too_large" in report.bad[0][1]
+
+
 @given(st.lists(st.tuples(st.sampled_from(EVENT_TYPES), st.integers(0, 3)), max_size=20))
 def test_reading_twice_gives_the_same_events_with_distinct_ids(tmp_path_factory, rows) -> None:
     """Ids are a function of the file alone."""
@@ -192,11 +278,6 @@ def test_reading_twice_gives_the_same_events_with_distinct_ids(tmp_path_factory,
     once, twice = list(read_events(path)), list(read_events(path))
     assert once == twice
     assert len({event.event_id for event in once}) == len(rows)
-
-
-def test_a_long_name_leaves_room_for_the_number() -> None:
-    """Event ids have 64 characters at most."""
-    assert len(log_name(Path("x" * 200 + ".events.jsonl"))) == 40
 
 
 @pytest.mark.parametrize(
