@@ -12,6 +12,20 @@ const RETRY_MS = [250, 500, 1000, 2000, 4000, 8000];
 const LAGS_KEPT = 25;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
+// All addresses are relative to where this file came from, so that a proxy may show the page under a
+// path of its own: from /rec/static/feed.js follows /rec/v1/events.
+const BASE = new URL("..", import.meta.url);
+
+function address(path) {
+  return new URL(path, BASE);
+}
+
+function socketAddress(path) {
+  const url = address(path);
+  url.protocol = BASE.protocol === "https:" ? "wss:" : "ws:";
+  return url;
+}
+
 const at = (id) => document.getElementById(id);
 const state = {
   user: "",
@@ -67,8 +81,7 @@ function show(user) {
 function connect() {
   state.socket?.close();
   const user = state.user;
-  const scheme = location.protocol === "https:" ? "wss" : "ws";
-  const socket = new WebSocket(`${scheme}://${location.host}/v1/feed`);
+  const socket = new WebSocket(socketAddress("v1/feed"));
   state.socket = socket;
   report("connecting", state.attempt ? `connecting, attempt ${state.attempt + 1}` : "connecting");
   socket.onopen = () => socket.send(JSON.stringify({ user, k: K }));
@@ -83,7 +96,10 @@ function connect() {
     const wait = RETRY_MS[Math.min(state.attempt, RETRY_MS.length - 1)];
     state.attempt += 1;
     report("lost", `not connected, again in ${wait / 1000} s`);
-    if (!state.answer) notice(reason || "The server does not answer yet.");
+    if (!state.answer) {
+      notice(reason || "The server does not answer yet.");
+      pull(user); // where a proxy lets no socket through, there is a list all the same
+    }
     setTimeout(() => socket === state.socket && connect(), wait * (0.75 + Math.random() / 2));
   };
 }
@@ -243,14 +259,15 @@ async function send(type, item, position) {
 }
 
 async function pull(user, after) {
-  const query = new URLSearchParams({ user, k: K, after, impressions: "client" });
-  const response = await fetch(`/v1/recommendations?${query}`).catch(() => null);
+  const query = new URLSearchParams({ user, k: K, impressions: "client" });
+  if (after) query.set("after", after);
+  const response = await fetch(address(`v1/recommendations?${query}`)).catch(() => null);
   if (response?.ok && user === state.user) receive(await response.json());
 }
 
 async function post(events) {
   try {
-    const response = await fetch("/v1/events", {
+    const response = await fetch(address("v1/events"), {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ events }),
@@ -300,7 +317,7 @@ function noticeSeen(card) {
 // --- trending ---
 
 async function refreshTrending() {
-  const response = await fetch(`/v1/trending?k=12&half_life_s=${state.halfLife}`).catch(() => null);
+  const response = await fetch(address(`v1/trending?k=12&half_life_s=${state.halfLife}`)).catch(() => null);
   if (!response?.ok) return;
   const { items } = await response.json();
   const top = Math.max(...items.map((item) => item.score), 1e-12);

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -22,6 +23,8 @@ from freshet.core.state.client import connect
 from freshet.core.state.keys import Keys as StateKeys
 from freshet.embedded.broker import PARTITIONS
 from online_models.artifacts.tiny import publish_tiny_bundle, tiny_items
+
+from .tls_proxy import self_signed, tls_proxy
 
 pytestmark = [pytest.mark.browser, pytest.mark.services]
 
@@ -40,6 +43,7 @@ def browser() -> Iterator[webdriver.Chrome]:
         "--no-sandbox",
         "--disable-dev-shm-usage",
         "--window-size=1240,1000",
+        "--ignore-certificate-errors",  # of the proxy of one test
     ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
@@ -160,3 +164,48 @@ def test_a_lost_server_is_found_again(
     port = int(first.url.rpartition(":")[2])
     server(msgspec.structs.replace(settings, http_port=port))
     wait_until(lambda: text(browser, "connection") == "live", what="connected again")
+
+
+@pytest.mark.parametrize("keeps_host", [True, False])
+def test_the_page_works_under_a_path_behind_tls(
+    browser: webdriver.Chrome, url: str, wait_until: Any, tmp_path: Path, keeps_host: bool
+) -> None:
+    """Its files, its lists, its clicks and, where the proxy passes on the host, its socket."""
+    port = int(url.rpartition(":")[2])
+    with tls_proxy(port, self_signed(tmp_path), keeps_host=keeps_host) as page:
+        browser.get(f"{page}?user=ann/tls")
+        wait_until(lambda: len(shown(browser, "title")) == 20, what="a first list of 20")
+        assert text(browser, "for") == "ann/tls"
+        if keeps_host:
+            wait_until(lambda: text(browser, "connection") == "live", what="the socket")
+        background = "return getComputedStyle(document.querySelector('.card')).display"
+        assert browser.execute_script(background) == "grid"
+        before = shown(browser, "title")
+        browser.find_elements(By.CSS_SELECTOR, ".card .open")[2].click()
+        wait_until(lambda: before[2] not in shown(browser, "title"), what="the opened item is gone")
+        assert text(browser, "clicks") == "ms, of 1 click"
+        browser.get("about:blank")
+        browser.get_log("browser")
+
+
+def test_odd_names_are_text_and_nothing_else(
+    browser: webdriver.Chrome, settings: Any, server: Any, offer: Any, wait_until: Any
+) -> None:
+    """An id may look like a tag, a path or a query."""
+    odd = [
+        "<b>bold</b>",
+        "a/b?c#d&e=f",
+        '" onload="alert(1)',
+        "100%25",
+        "<img src=x onerror=boom()>",
+    ]
+    offer(*odd, *[f"i{number}" for number in range(30)])
+    address = server(settings).url
+    user = "<i>ann</i>/& ?#%"
+    browser.get(f"{address}/?user={quote(user)}")
+    wait_until(lambda: len(shown(browser, "title")) == 20, what="a first list of 20")
+    assert text(browser, "for") == user
+    script = "return document.querySelectorAll('#feed b, #feed img, #feed [onload], #for i').length"
+    assert browser.execute_script(script) == 0
+    errors = [each for each in browser.get_log("browser") if each["level"] == "SEVERE"]
+    assert errors == []

@@ -15,7 +15,11 @@ PACKAGES = ("freshet", "online_models", "replay", "serving", "streams", "benchma
 READ = {".py", ".lua", ".md", ".toml", ".js", ".css", ".html", ".sh", ".yaml", ".yml", ".txt"}
 PATH = re.compile(r"(?<![\w./<>{}*$-])((?:[\w.-]+/)*[\w-]+\.(?:py|lua|css|js|md|toml|sh|yaml))\b")
 DOTTED = re.compile(rf"`((?:{'|'.join(PACKAGES)})(?:\.\w+)+)(?:\(\))?`")
-MADE_WHEN_RUNNING = {".freshet/running.toml"}
+MADE_WHEN_RUNNING = {
+    "static/feed.css",  # addresses of the page, from serving/web
+    "static/feed.js",
+    ".freshet/running.toml",
+}
 TOPICS = frozenset(Topics("freshet").all())
 
 

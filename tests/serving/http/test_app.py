@@ -100,6 +100,22 @@ def test_the_page_names_nothing_from_elsewhere() -> None:
         assert not re.search(r"""https?://|["'(]//""", text), file
 
 
+def test_the_page_names_its_own_files_and_routes_relatively() -> None:
+    """A proxy may show it under a path."""
+    for file in WEB.iterdir():
+        assert not re.search(r"""["'`(=]/(static|v1)""", file.read_text()), file
+        assert "location.host" not in file.read_text(), file
+
+
+def test_the_files_of_the_page_are_kept_until_they_change(client: Any) -> None:
+    """By their tag; a name that is none of theirs is not found."""
+    first = client.get("/static/feed.js")
+    again = client.get("/static/feed.js", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert client.get("/static/..%2Fserver.py").status_code == 404
+    assert client.get("/static/%2E%2E/server.py").status_code == 404
+
+
 def _references(value: Any) -> list[str]:
     if isinstance(value, dict):
         own = [value["$ref"]] if "$ref" in value else []
