@@ -141,6 +141,12 @@ def meet(
     )
 
 
+def unwanted_rows(user: UserState, table: ItemTable, unwanted_ttl_s: int) -> Rows:
+    """Return the rows of what a user rejected, for a list that is made without a profile."""
+    now_ms = max(table.now_ms, int(user.record["last_ts_ms"]))
+    return table.rows_of_hashes(unexpired(user.unwanted, now_ms / 1000, unwanted_ttl_s)["item"])
+
+
 def session_vector(profile: Profile, bound: BoundBundle, half_life_s: float) -> Floats:
     """Return the session embedding, (EMBEDDING_DIM,) unit or zero.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from freshet.core.errors import RequestError, ServiceError
 from freshet.core.events.codec import encode
-from freshet.core.events.schema import MAX_EVENT_BYTES, Item
+from freshet.core.events.schema import MAX_EVENT_BYTES, Identifier, Item
 from freshet.core.state.records import TREND_HALF_LIVES_S
 from online_models.maths.topk import top_k
 from serving.answer import MAX_K
@@ -21,6 +21,8 @@ from serving.http.caller import id_of
 from serving.http.problems import AnyRequest
 from serving.http.services import Services
 from serving.item_table import ItemTable, Rows
+from serving.profile import unwanted_rows
+from serving.user_state import cold_user
 
 ACK_TIMEOUT_S: Final = 5.0
 
@@ -61,16 +63,26 @@ class ItemList(Struct, frozen=True, kw_only=True):
 
 
 class TrendingQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may be asked of trending; the half-lives are those that are counted."""
+    """What may be asked of trending; the half-lives are those that are counted.
+
+    Attributes:
+        user: leave out what this user rejected; all else is the same for everyone.
+    """
 
     half_life_s: Annotated[int, Meta(extra_json_schema={"enum": [*TREND_HALF_LIVES_S]})] = 3_600
     k: Annotated[int, Meta(ge=1, le=MAX_K)] = 20
+    user: Identifier | None = None
 
 
 class SimilarQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may be asked of similar items."""
+    """What may be asked of similar items.
+
+    Attributes:
+        user: leave out what this user rejected; all else is the same for everyone.
+    """
 
     k: Annotated[int, Meta(ge=1, le=MAX_K)] = 20
+    user: Identifier | None = None
 
 
 def routes(services: Services) -> list[Any]:
@@ -109,7 +121,10 @@ def routes(services: Services) -> list[Any]:
             words = ", ".join(map(str, TREND_HALF_LIVES_S))
             raise RequestError(f"expected one of {words}", field="half_life_s")
         level = TREND_HALF_LIVES_S.index(query.half_life_s)
-        rows = np.flatnonzero(table.offered[: table.size])
+        unwanted = await _unwanted(services, query.user)
+        offered = table.offered[: table.size].copy()
+        offered[unwanted] = False
+        rows = np.flatnonzero(offered)
         rates = table.rates_at(rows, table.now_ms)[:, level]
         best = top_k(rates, query.k)
         best = best[rates[best] > 0]
@@ -123,7 +138,8 @@ def routes(services: Services) -> list[Any]:
             raise RequestError(
                 f"the catalogue offers no item {item_id!r}", status=HTTPStatus.NOT_FOUND
             )
-        rows, scores, basis = _similar(services, table.row(item_id), query.k)
+        unwanted = await _unwanted(services, query.user)
+        rows, scores, basis = _similar(services, table.row(item_id), query.k, unwanted)
         return _listed(services, rows, scores, basis)
 
     return [put_item, delete_item, get_trending, get_similar]
@@ -154,19 +170,34 @@ async def _deliver(services: Services, item_id: str, value: bytes | None) -> Non
         raise ServiceError("kafka", f"the change of {item_id!r} was not acknowledged: {why}")
 
 
-def _similar(services: Services, row: int, k: int) -> tuple[Rows, NDArray[np.float32], str]:
+async def _unwanted(services: Services, user_id: str | None) -> Rows:
+    """Return the rows of what a user rejected, as of now or, without Redis, as last read."""
+    if user_id is None:
+        return np.empty(0, np.int64)
+    state = services.state
+    try:
+        user = await state.users.get(user_id)
+    except ServiceError:
+        user = state.users.remembered(user_id) or cold_user()
+    rows = unwanted_rows(user, state.items.table, state.settings.unwanted_ttl_s)
+    return rows[rows >= 0]
+
+
+def _similar(
+    services: Services, row: int, k: int, unwanted: Rows
+) -> tuple[Rows, NDArray[np.float32], str]:
     """Return rows near to one: by vector, or without a model by what was visited next."""
     table, bound = services.state.items.table, services.state.live.current
     if bound is not None:
         bound.bind(table.ids)
     if bound is not None and bound.has_vector[row]:
-        rows, scores = bound.nearest(bound.vectors[row], 2 * k + 1)
+        rows, scores = bound.nearest(bound.vectors[row], 2 * k + 1 + len(unwanted))
         basis = "cosine similarity"
     else:
         half_life_s = services.state.settings.covisit_half_life_s
         rows, scores = table.transitions(row, table.now_ms, half_life_s)
         basis = "share of visitors who went there next"
-    shown = table.offered[rows] & (rows != row)
+    shown = table.offered[rows] & (rows != row) & ~np.isin(rows, unwanted)
     return rows[shown][:k], scores[shown][:k], basis
 
 

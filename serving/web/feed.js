@@ -317,7 +317,8 @@ function noticeSeen(card) {
 // --- trending ---
 
 async function refreshTrending() {
-  const response = await fetch(address(`v1/trending?k=12&half_life_s=${state.halfLife}`)).catch(() => null);
+  const query = new URLSearchParams({ k: 12, half_life_s: state.halfLife, user: state.user });
+  const response = await fetch(address(`v1/trending?${query}`)).catch(() => null);
   if (!response?.ok) return;
   const { items } = await response.json();
   const top = Math.max(...items.map((item) => item.score), 1e-12);

@@ -18,7 +18,7 @@ from freshet.core.errors import ServiceError
 from freshet.core.events.codec import decode_event, event_hash
 from freshet.core.events.partition import item_hashes
 from freshet.core.events.producer import Record
-from freshet.core.events.schema import CLICK, REJECTION, TAKES_BACK, TYPE_CODES, Item
+from freshet.core.events.schema import CLICK, PREFERENCE, REJECTION, TAKES_BACK, TYPE_CODES, Item
 from freshet.core.events.topics import Topics
 from freshet.core.settings import Settings
 from freshet.core.state.client import AsyncClient, connect_async
@@ -71,6 +71,7 @@ class MemoryUsers:
             return cold_user()
         items = self.items[user_id]
         past = items[: (len(items) - 1) // HISTORY_LENGTH * HISTORY_LENGTH]
+        past = [item_id for item_id in past if item_id]
         unwanted = self.unwanted.get(user_id, {})
         rejected = np.zeros(len(unwanted), UNWANTED_DTYPE)
         rejected["item"] = item_hashes(list(unwanted))
@@ -100,7 +101,8 @@ class MemoryUsers:
             ts_s = max(int(user["last_ts_ms"]) // 1000, int(user["history_ts_s"]))
             gap_s = ts_s - int(user["history_ts_s"] or ts_s)
             (item,) = item_hashes([item_id])
-            self.items[user_id].append(item_id)
+            left_out = PREFERENCE[TYPE_CODES[kind]] < 0
+            self.items[user_id].append("" if left_out else item_id)
             user["history"][slot] = (item, TYPE_CODES[kind] << 12 | np.searchsorted(GAPS_S, gap_s))
             user["history_ts_s"] = ts_s
         code, unwanted = TYPE_CODES[kind], self.unwanted.setdefault(user_id, {})

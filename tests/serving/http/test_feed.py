@@ -41,6 +41,51 @@ def test_a_click_pushes_a_list_without_the_item(client: Any, folding: None) -> N
         assert clicked not in [item["item_id"] for item in update["answer"]["items"]]
 
 
+@pytest.mark.parametrize("kind", ["hide", "dislike", "report"])
+def test_a_rejection_reaches_every_feed_of_the_user(client: Any, folding: None, kind: str) -> None:
+    """Two tabs: what is hidden in one leaves both, and comes back to neither."""
+    with (
+        client.websocket_connect("/v1/feed") as one,
+        client.websocket_connect("/v1/feed") as two,
+    ):
+        for socket in (one, two):
+            socket.send_text(json.dumps({"user": "ann", "k": 10}))
+        snapshots = [socket.receive_json()["answer"]["items"] for socket in (one, two)]
+        rejected = snapshots[0][0]["item_id"]
+        click(client, "ann", rejected, kind=kind)
+        for socket in (one, two):
+            items = socket.receive_json()["answer"]["items"]
+            assert len(items) == 10
+            assert rejected not in [item["item_id"] for item in items]
+        click(client, "ann", "item-79")
+        for socket in (one, two):
+            items = socket.receive_json()["answer"]["items"]
+            assert rejected not in [item["item_id"] for item in items]
+
+
+def test_a_feed_of_somebody_who_rejected_all_there_is_ends_with_a_sentence(
+    client: Any, folding: None, table: Any
+) -> None:
+    """No empty list, and nothing that was rejected; taken back, there is a list again."""
+    table.withdraw([f"item-{number}" for number in range(2, 80)])
+    with client.websocket_connect("/v1/feed") as socket:
+        socket.send_text('{"user": "ann"}')
+        assert len(socket.receive_json()["answer"]["items"]) == 2
+        click(client, "ann", "item-0", kind="hide")
+        left = socket.receive_json()["answer"]["items"]
+        assert [item["item_id"] for item in left] == ["item-1"]
+        click(client, "ann", "item-1", kind="hide")
+        with pytest.raises(WebSocketDisconnect) as caught:
+            socket.receive_json()
+    assert caught.value.code == 1013
+    assert "rejected every item" in caught.value.detail
+    response = client.get("/v1/recommendations?user=ann")
+    assert (response.status_code, response.json()["status"]) == (422, 422)
+    assert "rejected every item" in response.text
+    click(client, "ann", "item-1", kind="like")
+    assert client.get("/v1/recommendations?user=ann").status_code == 200
+
+
 def test_impressions_and_other_peoples_clicks_push_nothing(client: Any, folding: None) -> None:
     """The next update is the one after the user's own click."""
     with client.websocket_connect("/v1/feed") as socket:

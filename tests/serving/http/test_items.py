@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 
-from freshet.core.events.partition import partition_of
+from freshet.core.events.partition import item_hashes, partition_of
 from freshet.core.events.schema import Item
+from freshet.core.state.records import COVISIT_DTYPE
 
 NOW_MS = 1_763_800_000_000
 
@@ -132,3 +134,35 @@ def test_without_a_model_similar_is_what_was_visited_next(
 def test_nothing_is_similar_to_an_item_that_nobody_offers(client: Any) -> None:
     """404."""
     assert client.get("/v1/items/what/similar").status_code == 404
+
+
+def test_what_is_similar_or_rising_leaves_out_what_a_user_rejected(
+    client: Any, users: Any, state: Any
+) -> None:
+    """For that user alone, with a model and without, and from memory while Redis is down."""
+    table = state.items.table
+
+    def listed(address: str) -> list[str]:
+        return [item["item_id"] for item in client.get(address).json()["items"]]
+
+    rising, near = "/v1/trending?k=3", "/v1/items/item-0/similar?k=3"
+    first, similar = listed(rising)[0], listed(near)
+    for item_id in (first, *similar):
+        users.act("ann", item_id, kind="hide")
+    for _ in range(2):
+        assert first not in listed(f"{rising}&user=ann")
+        found = listed(f"{near}&user=ann")
+        assert len(found) == 3
+        assert not set(found) & set(similar)
+        assert first == listed(f"{rising}&user=bob")[0] == listed(rising)[0]
+        users.down = True
+    users.down = False
+    state.live.current = None
+    (item,) = item_hashes(["item-0"]).tolist()
+    other = next(each for each in table.ids if each not in {"item-0", first, *similar})
+    transitions = np.zeros(2, COVISIT_DTYPE)
+    transitions["next"] = item_hashes([other, similar[0]])
+    transitions["ts_s"], transitions["draw"], transitions["distance"] = NOW_MS // 1000, [1, 2], 1
+    table.put_covisits([item], [transitions.tobytes()])
+    assert set(listed(near)) == {other, similar[0]}
+    assert listed(f"{near}&user=ann") == [other]
