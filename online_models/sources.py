@@ -34,6 +34,14 @@ _VISIT_DECAY: Final = 0.6
 
 NEW_ITEM_AGE_S: Final = 30 * 86_400
 
+ORDERS: Final = (
+    *(f"rate_{half_life_s}s" for half_life_s in TREND_HALF_LIVES_S),
+    *(f"rising_{half_life_s}s" for half_life_s in TREND_HALF_LIVES_S[:-1]),
+    "interactions",
+)
+"""Orders of the candidates of a request by how much is done with them, now and lately: what
+`popular` and `trending` mix at fixed half-lives, each by itself. `rising_3600s` is `trending`."""
+
 _HOUR, _DAY, _WEEK = 1, 2, 3  # levels of TREND_HALF_LIVES_S
 
 Floats = NDArray[np.float32]
@@ -60,9 +68,18 @@ def trending_scores(rates: Floats) -> Floats:
     Args:
         rates: (n, n_half_lives) events/s.
     """
-    share = TREND_HALF_LIVES_S[_HOUR] / TREND_HALF_LIVES_S[_WEEK]
-    usual = _expected(rates, _WEEK) * np.float32(share)
-    return np.asarray((_expected(rates, _HOUR) - usual) / np.sqrt(usual + 1), np.float32)
+    return _rising(rates, _HOUR)
+
+
+def order_scores(rates: Floats, interactions: NDArray[np.uint32]) -> Floats:
+    """Return (n, len(ORDERS)) what each of `ORDERS` sorts by; not above 0 where it has no say.
+
+    Args:
+        rates: (n, n_half_lives) events/s.
+        interactions: (n,) events of all types but impressions.
+    """
+    rising = (_rising(rates, level) for level in range(_WEEK))
+    return np.column_stack([rates, *rising, interactions.astype(np.float32)])
 
 
 def visit_weights(n: int) -> NDArray[np.float64]:
@@ -72,6 +89,13 @@ def visit_weights(n: int) -> NDArray[np.float64]:
     [1.0, 0.6, 0.36]
     """
     return np.asarray(_VISIT_DECAY ** np.arange(n))
+
+
+def _rising(rates: Floats, level: int) -> Floats:
+    """Return the Poisson significance of one half-life against the rate of the week, (n,)."""
+    share = TREND_HALF_LIVES_S[level] / TREND_HALF_LIVES_S[_WEEK]
+    usual = _expected(rates, _WEEK) * np.float32(share)
+    return np.asarray((_expected(rates, level) - usual) / np.sqrt(usual + 1), np.float32)
 
 
 def _expected(rates: Floats, level: int) -> Floats:

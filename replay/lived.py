@@ -36,6 +36,7 @@ from serving.item_table import ItemTable
 from serving.live_bundle import BoundBundle, LiveBundle
 from serving.moment import State, hydrate
 from serving.pipeline import FunnelResult, funnel, rank_items, recommend
+from serving.source_weights import SourceWeights
 from serving.user_notices import UserNotices
 from serving.user_sessions import UserSessions
 from serving.user_state import UserState, user_state
@@ -111,7 +112,10 @@ class LivedLog:
         self._live = LiveBundle(Registry(_NO_FOLDER), self._table)
         users = _Users(self._store, self._keys)
         self._sessions = UserSessions(self._table)
-        self._state = State(settings, users, items, self._live, UserNotices(), self._sessions)
+        self._sources = SourceWeights(self._clock)
+        self._state = State(
+            settings, users, items, self._live, UserNotices(), self._sessions, self._sources
+        )
         other_values = {name for name in Settings.__struct_fields__ if name.startswith("value_")}
         clicks = msgspec.structs.replace(
             settings, **dict.fromkeys({*other_values, "rejection_weight"}, 0.0)
@@ -172,9 +176,11 @@ class LivedLog:
         query = Query(user=self._events[event].user_id, k=k)
         moment = self._wait(hydrate(self._state, query.user, None))
         try:
-            return funnel(moment, query)
+            asked = funnel(moment, query)
         except FreshetError:  # nothing is offered yet
             return None
+        self._sources.note(moment, asked.ranked.union, query)
+        return asked
 
     def recommend(self, user_id: str, k: int, rng: np.random.Generator) -> Answer:
         """Return the answer that the server gives now to a user.
@@ -294,7 +300,9 @@ class LivedLog:
             table.offer([decode_item(entries[name]) for name in catalog])
         if users := list(names["users"]):
             records = hashes[keys.users(_ONE)]
-            self._sessions.put(users, unpack_users([records[name] for name in users]))
+            changed = unpack_users([records[name] for name in users])
+            self._sources.settle(users, changed)
+            self._sessions.put(users, changed)
         new = table.ids[self._mapped :]
         self._log_rows[self._mapped : table.size] = [self._row_of_id[name] for name in new]
         self._mapped = table.size

@@ -6,7 +6,7 @@ Law 7 of the design: every answer says what it is. `Quality` and `degraded` are 
 |--------------|------------------|
 | full         | every stage did its work |
 | partial      | ordered by the ranker, but something in `degraded` was missing |
-| source_order | no ranker: the sources fused by rank |
+| source_order | no ranker: the sources fused by rank, by the weights that `policy` names |
 | popular      | nothing but the popular items was left |
 
 | degraded     | what was missing |

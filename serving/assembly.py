@@ -11,9 +11,11 @@ from freshet.core.state.records import applied_events, last_event
 from online_models.features import FEATURE_SCHEMA, SOURCES
 from serving.answer import Answer, AnswerItem, AsOf, Quality
 from serving.explore import Slots
+from serving.fallback_blend import Blend
 from serving.moment import Moment
 from serving.ranking import Ranked
 from serving.reasons import reasons
+from serving.sources.found import Union
 from serving.user_state import UserState
 
 _NO_ENTRY: Final = Item(item_id="-")
@@ -25,10 +27,14 @@ class Served:
 
     Attributes:
         features: little-endian float16, (n_slots, n_features); empty where there are none.
+        moment: what the answer rests on.
+        union: the candidates that it was chosen from.
     """
 
     answer: Answer
     features: bytes
+    moment: Moment
+    union: Union
 
     def slate(self, ts_ms: int) -> Slate:
         """Return the answer as it is logged, given the time of the clock."""
@@ -79,7 +85,7 @@ def assemble(
         as_of=as_of(moment.user),
         quality=quality,
         degraded=moment.stages.degraded,
-        policy=policy(moment.settings),
+        policy=policy(moment.settings, None if ranked.by_ranker else moment.blend),
         personalised=bool((moment.profile.rows >= 0).any()),
         consistent=moment.consistent,
         took_ms=round(moment.stages.took_ms, 3),
@@ -94,7 +100,7 @@ def assemble(
     features = b""
     if ranked.features is not None:
         features = ranked.features[slots.candidates].astype("<f2").tobytes()
-    return Served(answer, features)
+    return Served(answer, features, moment, ranked.union)
 
 
 def as_of(user: UserState) -> AsOf | None:
@@ -109,18 +115,23 @@ def as_of(user: UserState) -> AsOf | None:
     )
 
 
-def policy(settings: Settings) -> str:
+def policy(settings: Settings, blend: Blend | None = None) -> str:
     """Return the name of the policy that decides lists.
 
-    >>> policy(Settings())
-    'rank-mmr0.05-thompson2'
+    Args:
+        settings: of the installation.
+        blend: of the sources, where no ranker orders what they found.
+
+    >>> policy(Settings()), policy(Settings(), FIXED)
+    ('rank-mmr0.05-thompson2', 'blend-fixed-mmr0.05-thompson2')
     """
-    return f"rank-mmr{settings.diversity:g}-thompson{settings.exploration_slots}"
+    order = f"blend-{blend.name}" if blend else "rank"
+    return f"{order}-mmr{settings.diversity:g}-thompson{settings.exploration_slots}"
 
 
 def _items(moment: Moment, ranked: Ranked, slots: Slots) -> list[AnswerItem]:
     chosen = ranked.union.take(slots.candidates)
-    sources = chosen.best_source()
+    sources = ranked.sources[slots.candidates]
     words = reasons(moment, chosen, sources, slots.explored)
     scores = ranked.scores[slots.candidates].tolist()
     propensities, explored = slots.propensities.tolist(), slots.explored.tolist()

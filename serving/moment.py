@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from freshet.core.settings import Settings
 from freshet.core.state.records import EMBEDDING_DIM
 from online_models.session_index import SessionIndex
+from serving.fallback_blend import Blend
 from serving.item_state import ItemState
 from serving.item_table import ItemTable
 from serving.live_bundle import BoundBundle, LiveBundle
 from serving.profile import Profile, encoded_vector, meet, session_vector
+from serving.source_weights import SourceWeights
 from serving.stages import Stages
 from serving.standings import Standings
 from serving.user_notices import UserNotices
@@ -43,6 +45,7 @@ class State:
     live: LiveBundle
     notices: UserNotices
     sessions: UserSessions
+    sources: SourceWeights
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class Moment:
         consistent: whether the event that the client waits for is in; None when it names none.
         session: (EMBEDDING_DIM,) where the session points, zero when nothing is known.
         query: (EMBEDDING_DIM,) what the encoder makes of it; the session where that fails.
+        blend: what the sources weigh where no ranker orders their finds.
     """
 
     user_id: str
@@ -69,6 +73,7 @@ class Moment:
     profile: Profile
     session: Floats
     query: Floats
+    blend: Blend
 
 
 async def hydrate(
@@ -119,6 +124,7 @@ async def hydrate(
         profile=profile,
         session=session,
         query=query,
+        blend=state.sources.blend,
     )
 
 

@@ -19,6 +19,7 @@ from online_models.maths.aversion import demoted, demotion
 from online_models.maths.mmr import mmr
 from online_models.maths.topk import top_k
 from online_models.tasks import TASKS
+from serving.fallback_blend import blended
 from serving.item_table import ItemTable
 from serving.moment import Moment
 from serving.profile import Profile, history_categories
@@ -36,10 +37,12 @@ class Ranked:
     Attributes:
         union: the n candidates.
         features: (n, n_features) float32; None where they could not be computed.
-        scores: (n,) float32, lowered by `factors`; the fused rank where there is no ranker.
+        scores: (n,) float32, lowered by `factors`; by the blend of the sources where there is no
+            ranker.
         factors: (n,) float32 in [0, 1]; 1 for all of somebody who rejected nothing, 0 for an item
             that the user rejected.
         by_ranker: whether the scores are the ranker's.
+        sources: (n,) index in `SOURCES` that each is credited to.
     """
 
     union: Union
@@ -47,6 +50,7 @@ class Ranked:
     scores: Floats
     factors: Floats
     by_ranker: bool
+    sources: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class Aversions:
 
 
 def rank(moment: Moment, union: Union) -> Ranked:
-    """Score the candidates; by their rank within the sources when the ranker cannot."""
+    """Score the candidates; by the blend of the sources when the ranker cannot."""
     aversions = moment.stages.run(
         "aversion", partial(_aversions, moment, union), lambda: Aversions.none(len(union))
     )
@@ -79,12 +83,18 @@ def rank(moment: Moment, union: Union) -> Ranked:
     if moment.bound is not None and features is not None:
         ranker = partial(moment.bound.bundle.probabilities, features)
         foreseen = moment.stages.run("rank", ranker, otherwise=lambda: None)
-    scores = union.fused.astype(np.float32)
     if foreseen is not None:
-        scores = foreseen @ task_weights(moment.settings)
+        scores, sources = foreseen @ task_weights(moment.settings), union.best_source()
+    else:
+        scores, sources = blended(moment.table, union, moment.profile.now_ms, moment.blend)
     factors = _factors(moment, union, aversions)
     return Ranked(
-        union, features, demoted(scores, factors), factors, by_ranker=foreseen is not None
+        union,
+        features,
+        demoted(scores, factors),
+        factors,
+        by_ranker=foreseen is not None,
+        sources=sources,
     )
 
 

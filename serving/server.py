@@ -42,6 +42,7 @@ from serving.live_bundle import LiveBundle
 from serving.moment import State
 from serving.series import start_series_of_server
 from serving.session_follower import SessionFollower
+from serving.source_weights import SourceWeights
 from serving.user_notices import UserNotices
 from serving.user_sessions import UserSessions
 from serving.user_state import RedisUserStates
@@ -77,7 +78,8 @@ async def run_server(settings: Settings, announce: Callable[[str], None]) -> Non
     notices = UserNotices()
     users = RedisUserStates(reader, keys, partitions)
     sessions = UserSessions(items.table)
-    session_follower = SessionFollower(follower, keys, partitions, items, sessions)
+    sources = SourceWeights(system_clock)
+    session_follower = SessionFollower(follower, keys, partitions, items, sessions, sources)
     listeners, memories = (notices, session_follower), (users, session_follower)
     background = (
         ItemFollower(follower, keys, partitions, items).run,
@@ -85,9 +87,10 @@ async def run_server(settings: Settings, announce: Callable[[str], None]) -> Non
         session_follower.run,
         items.run,
         live.run,
+        sources.run,
     )
     producer = EventProducer(settings.kafka_bootstrap)
-    state = State(settings, users, items, live, notices, sessions)
+    state = State(settings, users, items, live, notices, sessions, sources)
     topics = Topics(settings.namespace)
     services = Services(
         state=state,

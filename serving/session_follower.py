@@ -20,6 +20,7 @@ from freshet.core.state.records import unpack_users
 from serving.change_follower import through_failures
 from serving.item_state import ItemState
 from serving.partitioned_hashes import chunks, fetch
+from serving.source_weights import SourceWeights
 from serving.user_sessions import SESSIONS_KEPT, UserSessions
 
 READ_EVERY_S: Final = 0.05
@@ -36,6 +37,7 @@ class SessionFollower:
         partitions: of the users.
         items: must be loaded before users are: their visits need rows.
         sessions: what is known.
+        sources: learn from what people visit after they have asked.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class SessionFollower:
         partitions: int,
         items: ItemState,
         sessions: UserSessions,
+        sources: SourceWeights,
     ) -> None:
         self._redis = redis
         self._keys = keys
         self._partitions = partitions
         self._items = items
         self._sessions = sessions
+        self._sources = sources
         self._changed: dict[str, None] = {}
         self._loaded = False
         self._forgotten = 0  # how often someone was forgotten
@@ -71,11 +75,13 @@ class SessionFollower:
         erased = set(user_ids)
         self._forgotten += 1
         self._sessions.forget(erased)
+        self._sources.forget(erased)
 
     def forget_all(self) -> None:
         """Forget everyone: someone may have been erased."""
         self._forgotten += 1
         self._sessions.forget_all()
+        self._sources.forget_all()
         self._loaded = False
 
     async def run(self) -> None:
@@ -130,4 +136,6 @@ class SessionFollower:
             self.notify(changed)  # to be read again: an erased one is then no more
             return
         names = [name for some, _ in found for name in some]
-        self._sessions.put(names, unpack_users([blob for _, some in found for blob in some]))
+        records = unpack_users([blob for _, some in found for blob in some])
+        self._sources.settle(names, records)
+        self._sessions.put(names, records)

@@ -111,6 +111,18 @@ STAGE_FAILURES = Counter(
     "freshet_stage_failures_total", "Stages that failed or ran out of time.", ["stage", "reason"]
 )
 CANDIDATES = Counter("freshet_candidates_total", "Candidates found, by source.", ["source"])
+SOURCE_HIT_RATE = Gauge(
+    "freshet_source_hit_rate",
+    "Share of the visits after a request that a source, an order of the candidates or a blend of "
+    "them would have listed.",
+    ["source"],
+)
+FALLBACK_BLEND = Gauge(
+    "freshet_fallback_blend_info", "The blend in use where no ranker orders a list.", ["blend"]
+)
+FALLBACK_VISITS = Counter(
+    "freshet_fallback_visits_total", "Visits after a request that the blend was learned from."
+)
 SLOTS_SERVED = Counter("freshet_slots_served_total", "Slots filled, by source.", ["source"])
 EVENTS_ACCEPTED = Counter("freshet_events_accepted_total", "Events taken over HTTP.", ["result"])
 MODEL_INFO = Gauge("freshet_model_info", "The bundle in use.", ["version"])

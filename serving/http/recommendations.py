@@ -53,6 +53,7 @@ async def answer(services: Services, query: Query, *, log: bool = True) -> Serve
         served = await recommend(services.state, query, services.new_id(), rng, stages)
     count_answer(served.answer)
     if log:
+        services.state.sources.note(served.moment, served.union, query)
         services.log.slate(served)
     return served
 

@@ -44,6 +44,7 @@ from serving.item_state import ItemState
 from serving.item_table import ItemTable
 from serving.live_bundle import BoundBundle, LiveBundle
 from serving.moment import State
+from serving.source_weights import SourceWeights
 from serving.user_notices import UserNotices
 from serving.user_sessions import UserSessions
 from serving.user_state import UserState, cold_user
@@ -249,7 +250,9 @@ def state(
     users: MemoryUsers, item_state: ItemState, live: LiveBundle, sessions: UserSessions
 ) -> State:
     """All that answers are made from."""
-    return State(Settings(deadline_ms=10_000), users, item_state, live, UserNotices(), sessions)
+    settings = Settings(deadline_ms=10_000)
+    sources = SourceWeights(lambda: NOW_MS)
+    return State(settings, users, item_state, live, UserNotices(), sessions, sources)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from online_models.maths.bandit_prior import ClickPrior
 from serving.answer import Query
 from serving.explore import ARMS_RANKED, slot_positions
 from serving.explore import _arms as arms_of
-from serving.moment import State, hydrate
+from serving.moment import hydrate
 from serving.pipeline import funnel, recommend
 
 
@@ -80,7 +81,7 @@ async def test_arms_are_drawn_from_sharpened_posteriors_with_the_prior_of_their_
 async def test_the_fixed_slots_are_the_best_ones_in_their_order(state: Any) -> None:
     """Exploration takes places away from the end of the list, never its order."""
     settings = msgspec.structs.replace(state.settings, exploration_slots=0)
-    none = State(settings, state.users, state.items, state.live, state.notices, state.sessions)
+    none = replace(state, settings=settings)
     query = Query(user="nobody", k=12)
     best = (await recommend(none, query, "r", np.random.default_rng(0))).answer.items
     mixed = (await recommend(state, query, "r", np.random.default_rng(0))).answer.items

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from serving.sources.gather import gather
 
 def with_settings(state: State, **changes: Any) -> State:
     settings = msgspec.structs.replace(state.settings, **changes)
-    return State(settings, state.users, state.items, state.live, state.notices, state.sessions)
+    return replace(state, settings=settings)
 
 
 async def kept(state: State, query: Query) -> tuple[list[str], list[str]]:

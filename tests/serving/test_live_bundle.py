@@ -21,6 +21,7 @@ from serving.answer import Query
 from serving.live_bundle import BoundBundle, LiveBundle
 from serving.moment import State
 from serving.pipeline import recommend
+from serving.source_weights import SourceWeights
 from serving.user_notices import UserNotices
 from serving.user_sessions import UserSessions
 
@@ -155,7 +156,9 @@ async def test_requests_run_through_a_swap_without_one_failure(
     await following.refresh()
     old = following.version
     settings, sessions = Settings(deadline_ms=10_000), UserSessions(item_state.table)
-    state = State(settings, users, item_state, following, UserNotices(), sessions)
+    state = State(
+        settings, users, item_state, following, UserNotices(), sessions, SourceWeights(lambda: 0)
+    )
     users.act("ann", "item-3")
     done = asyncio.Event()
     answers = []

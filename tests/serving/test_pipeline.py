@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -42,7 +43,7 @@ async def ask(state: State, query: Query, seed: int = 0) -> Answer:
 
 def with_settings(state: State, **changes: Any) -> State:
     settings = msgspec.structs.replace(state.settings, **changes)
-    return State(settings, state.users, state.items, state.live, state.notices, state.sessions)
+    return replace(state, settings=settings)
 
 
 def ids(answer: Answer) -> list[str]:
@@ -182,7 +183,7 @@ async def test_what_was_visited_next_is_recommended_with_its_reason(
     (last,) = item_hashes(["item-70"])
     state.items.table.put_covisits([int(last)], [covisits("item-61", "item-61", "item-62")])
     users.act("ann", "item-70")
-    no_ranker = State(state.settings, users, state.items, state.live, state.notices, state.sessions)
+    no_ranker = replace(state, users=users)
     no_ranker.live.current = None
     answer = await ask(no_ranker, Query(user="ann", k=3))
     assert answer.items[0].item_id in {"item-61", "item-0"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -24,7 +25,7 @@ async def ask(state: State, query: Query, seed: int = 0) -> Answer:
 
 def with_settings(state: State, **changes: Any) -> State:
     settings = msgspec.structs.replace(state.settings, **changes)
-    return State(settings, state.users, state.items, state.live, state.notices, state.sessions)
+    return replace(state, settings=settings)
 
 
 def ids(answer: Answer) -> list[str]:

@@ -14,8 +14,11 @@ from freshet.core.state.client import AsyncClient
 from freshet.core.state.keys import Keys
 from freshet.core.state.records import unpack_users
 from serving import partitioned_hashes, session_follower
+from serving.answer import Query
 from serving.item_state import ItemState
 from serving.item_table import ItemTable
+from serving.moment import State, hydrate
+from serving.pipeline import funnel
 from serving.session_follower import SessionFollower
 from serving.user_sessions import UserSessions
 from streams.user_packing import pack_users
@@ -30,10 +33,10 @@ P = 4
 
 @pytest.fixture
 def follower(
-    redis_client: AsyncClient, item_state: ItemState, sessions: UserSessions
+    redis_client: AsyncClient, item_state: ItemState, sessions: UserSessions, state: State
 ) -> SessionFollower:
     """Follows the test's Redis."""
-    return SessionFollower(redis_client, KEYS, P, item_state, sessions)
+    return SessionFollower(redis_client, KEYS, P, item_state, sessions, state.sources)
 
 
 @pytest.fixture
@@ -204,3 +207,18 @@ async def test_it_begins_once_the_items_are_known(
     follower.forget_all()
     await until(lambda: sessions.index is not before and len(sessions.index) == 1)
     following.cancel()
+
+
+async def test_what_the_sources_are_worth_is_learned_from_what_is_read(
+    follower: SessionFollower, state: State, visit: Any
+) -> None:
+    """Ann and Bob ask and visit; Ann is erased before her record is read."""
+    for user_id in ("ann", "bob"):
+        query = Query(user=user_id)
+        moment = await hydrate(state, user_id, None)
+        state.sources.note(moment, funnel(moment, query).ranked.union, query)
+        await visit(user_id, "item-1")
+    follower.notify(["ann", "bob"])
+    follower.forget(["ann"])
+    await follower.read_changed()
+    assert state.sources.visits == 1

@@ -81,3 +81,14 @@ def test_answers_go_on_while_kafka_is_away(client: Any, producer: Any) -> None:
     """The log of an answer is never waited for."""
     producer.down = True
     assert client.get("/v1/recommendations?user=ann").status_code == 200
+
+
+@pytest.mark.parametrize(("query", "learned"), [("", 1), ("&exclude=item-9", 0)])
+def test_what_is_visited_after_a_list_was_asked_for_is_learned(
+    client: Any, users: Any, state: Any, query: str, learned: int
+) -> None:
+    """By the next request at the latest; a list of some items only says nothing."""
+    client.get(f"/v1/recommendations?user=ann{query}")
+    users.act("ann", "item-4")
+    client.get("/v1/recommendations?user=ann")
+    assert state.sources.visits == learned

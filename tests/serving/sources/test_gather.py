@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -45,7 +46,7 @@ def walked(state: State, users: Any, covisits: Any) -> State:
 
 def with_candidates(state: State, candidates: int) -> State:
     settings = msgspec.structs.replace(state.settings, candidates=candidates)
-    return State(settings, state.users, state.items, state.live, state.notices, state.sessions)
+    return replace(state, settings=settings)
 
 
 async def test_every_source_finds_what_it_may_and_no_more(walked: State) -> None:
