@@ -49,7 +49,7 @@ def outcome(click_log: Callable[..., TrainingLog]) -> Outcome:
         baselines=[POPULARITY],
         rejections=Rejections(
             events=np.array([0, 4]),
-            lists={PRODUCT: padded([[1, 2], [4]]), POPULARITY: padded([[3], [1]])},
+            lists={PRODUCT: padded([[1, 2], [1, 4]]), POPULARITY: padded([[3], [1]])},
             feedback=Impressions(
                 slates=2,
                 not_offered=0,

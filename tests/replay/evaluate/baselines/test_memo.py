@@ -35,7 +35,8 @@ def test_one_request_is_answered_once(
     assert memo.ranked(request, 2).tolist() == [1, 2]
     memo.learn(50)
     assert memo.ranked(request, 3).tolist() == [1, 2, 3]
-    assert memo.ranked(request_at(log, 50), 2).tolist() == [2, 3]
+    other = request_at(log, 50)
+    assert memo.ranked(other, 2).tolist() == [2, 3]
     memo.learn(51)
-    assert memo.ranked(request, 2).tolist() == [3, 4]
+    assert memo.ranked(other, 2).tolist() == [3, 4]
     assert ranking.learned == [50, 50, 51]

@@ -32,11 +32,13 @@ def test_equal_counts_are_in_the_order_of_recent_popularity(
     make_log: Callable[..., TrainingLog], listed: Callable[..., list[str]]
 ) -> None:
     """In a large catalogue nearly all counts are 1: chance would decide the list."""
-    visits = [("a", "x", 0), ("a", "seldom", 1), ("b", "x", 2), ("b", "often", 3), ("c", "x", 4)]
-    crowd = [(f"c{number}", "often", 5) for number in range(9)]
-    log = make_log([*visits, *crowd, ("c", "twice", 6), ("d", "x", 7), ("d", "twice", 8),
-                    ("me", "x", 9), ("me", "?", 10)])  # fmt: skip
-    assert listed(log, transitions(log), 18) == ["twice", "often", "seldom"]
+    visits = [("c", "x", 0), ("c", "twice", 1), ("d", "x", 2), ("d", "twice", 3)]
+    for number in range(6):  # each followed once, and was visited so often besides
+        visits += [(f"u{number}", "x", 4), (f"u{number}", f"n{number}", 5)]
+        visits += [(f"v{number}-{n}", f"n{number}", 6) for n in range(3 * number)]
+    log = make_log([*visits, ("me", "x", 9), ("me", "?", 10)])
+    expected = ["twice", *(f"n{number}" for number in reversed(range(6)))]
+    assert listed(log, transitions(log), len(visits) + 1) == expected
 
 
 def test_equal_counts_of_equally_popular_items_are_in_the_order_of_the_hashes(
