@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.core.errors import FreshetError
 from online_models.maths.accuracy import hits_at
 from online_models.training.histories import Histories
 from replay.evaluate.check import Check
@@ -27,6 +28,16 @@ from replay.evaluate.scores import Scores, scores_of
 from replay.evaluate.slices import slices_of
 
 WINDOWS: Final = 50  # of the curve over time
+
+
+class NoRequestError(FreshetError, ValueError):
+    """A run in which nothing was asked."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the judged part of {name!r} holds no request: nobody visits an item there that is "
+            "not among their last 50; record more users, items or time"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +150,10 @@ def figures(outcome: Outcome, seed: int = 0, checks: Sequence[Check] = ()) -> Fi
         checks: for knowledge of the future.
 
     Raises:
-        ValueError: when nothing was asked.
+        NoRequestError: when nothing was asked.
     """
     if not len(outcome.events):
-        raise ValueError(
-            f"the outcome of {outcome.name!r} holds no request: judge a longer part of the log"
-        )
+        raise NoRequestError(outcome.name)
     histories = Histories(outcome.log)
     ranks = {name: outcome.ranks(name) for name in outcome.lists}
     hits = {name: hits_at(each, 20) for name, each in ranks.items()}

@@ -10,7 +10,7 @@ import pytest
 from replay.evaluate.baselines.contestant import Playing
 from replay.evaluate.check import Check
 from replay.evaluate.comparison import Comparison
-from replay.evaluate.figures import Figures, Headline, figures
+from replay.evaluate.figures import Figures, Headline, NoRequestError, figures
 from replay.evaluate.outcome import Outcome
 
 LOG2_3 = np.log2(3)
@@ -190,7 +190,7 @@ def test_nobody_to_compare_with(
 
 def test_a_run_without_requests_is_refused(tiny: Outcome) -> None:
     """Nothing was measured, and nothing must look as if it had been."""
-    with pytest.raises(ValueError, match="'tiny' holds no request"):
+    with pytest.raises(NoRequestError, match="'tiny' holds no request: nobody visits"):
         figures(replace(tiny, events=np.empty(0, np.int64)))
 
 
