@@ -105,7 +105,7 @@ class Joiner:
             self._by_time.add(request_id, waiting.example.ts_ms)
         for request_id, rows in outcomes.items():
             if request_id not in slates:
-                self._early.add(request_id, _first_ms(rows))
+                self._early.add(request_id, _first_ms(np.frombuffer(rows, OUTCOME_DTYPE)))
 
     def take_slate(self, slate: Slate, record: int) -> None:
         """Let an answer wait.
@@ -156,8 +156,11 @@ class Joiner:
         self._joined.counts["excess"] += max(len(rows) - room, 0)
         self.outcomes[request_id] = before + rows[: max(room, 0)].tobytes()
         self._joined.outcomes.add(request_id)
-        if request_id not in self.slates and request_id not in self._early:
-            self._early.add(request_id, int(rows["ts_ms"][0]))
+        if request_id in self.slates:
+            return
+        first_ms = _first_ms(np.frombuffer(self.outcomes[request_id], OUTCOME_DTYPE))
+        if self._early.get(request_id) != first_ms:
+            self._early.add(request_id, first_ms)
 
     # --- the end of a wait ---
 
@@ -174,9 +177,20 @@ class Joiner:
             ts_ms, request_id = oldest
             if ts_ms > due_ms and len(self._early) <= self._most:
                 break
-            self._early.discard(request_id)
-            rows = self._drop_outcomes(request_id)
-            self._joined.counts["no_slate"] += len(rows)
+            self._drop_early(request_id, due_ms if ts_ms <= due_ms else None)
+
+    def _drop_early(self, request_id: str, due_ms: int | None) -> None:
+        """Drop the outcomes up to a time of an answer that has not come, or all of them.
+
+        Each waits for itself: what is left does not depend on which of them came in one message.
+        """
+        rows = self._drop_outcomes(request_id)
+        kept = rows[:0] if due_ms is None else rows[rows["ts_ms"] > due_ms]
+        self._joined.counts["no_slate"] += len(rows) - len(kept)
+        self._early.discard(request_id)
+        if len(kept):
+            self.outcomes[request_id] = kept.tobytes()
+            self._early.add(request_id, _first_ms(kept))
 
     def _end(self, request_id: str, how: str, name: tuple[int, int]) -> bool:
         """End the wait of an answer; return whether it became an example."""
@@ -240,5 +254,5 @@ def respond(example: Example, rows: NDArray[Any], window_ms: int) -> tuple[Examp
     return answered, counts
 
 
-def _first_ms(rows: bytes) -> int:
-    return int(np.frombuffer(rows, OUTCOME_DTYPE)["ts_ms"][0])
+def _first_ms(rows: NDArray[Any]) -> int:
+    return int(rows["ts_ms"].min())

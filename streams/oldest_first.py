@@ -21,6 +21,10 @@ class OldestFirst:
     def __contains__(self, name: str) -> bool:
         return name in self._ts_ms
 
+    def get(self, name: str) -> int | None:
+        """Return the time of a name, None when it is not in."""
+        return self._ts_ms.get(name)
+
     def add(self, name: str, ts_ms: int) -> None:
         """Add a name, or give it another time."""
         self._ts_ms[name] = ts_ms

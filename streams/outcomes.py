@@ -19,7 +19,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.clock import Clock
 from freshet.core.events.examples import MOST_DWELL_S
 from freshet.core.events.producer import Record
 from freshet.core.events.schema import MAX_FUTURE_MS, Event
@@ -42,7 +41,7 @@ class Outcomes(msgspec.Struct, array_like=True, frozen=True):
     """Events of one partition in a round of the user fold, and how far its time has come.
 
     Attributes:
-        now_ms: event time: of the newest event or heartbeat.
+        now_ms: event time: of the newest event or heartbeat, as far as a step of it is over.
         request_ids: (r,) the answers that were responded to.
         rows: (r,) events of each, of `OUTCOME_DTYPE`.
         erased: people whose waiting answers must go.
@@ -76,18 +75,18 @@ class OutcomeTeller:
     """Makes the messages of a user fold.
 
     Where nobody responds, the time alone is told, so that answers do not wait for ever; seldom,
-    because it costs a record.
+    because it costs a record. Time is told in steps of event time, `TIMES_TOLD` of them in a join
+    window: so how far the joiner's time comes does not depend on when or in what batches the events
+    are read.
 
     Args:
         topic: of the answers.
         settings: how long an answer waits.
-        clock: paces the messages that tell the time alone.
     """
 
-    def __init__(self, topic: str, settings: Settings, clock: Clock) -> None:
+    def __init__(self, topic: str, settings: Settings) -> None:
         self._topic = topic
-        self._clock = clock
-        self._every_ms = 1000 * settings.join_window_s // TIMES_TOLD
+        self._step_ms = max(1000 * settings.join_window_s // TIMES_TOLD, 1)
         self._told_ms: dict[int, int] = {}
 
     def told(
@@ -108,20 +107,24 @@ class OutcomeTeller:
         found = [event for read in reads for event in read.events]
         named = [event.request_id for event in found]
         by_partition = _by_answer(events, found, accepted) if any(named) else {}
-        clock_ms = self._clock()
         records = []
         for read in reads:
             answers = by_partition.get(read.partition, {})
-            if not answers and clock_ms < self._told_ms.get(read.partition, 0) + self._every_ms:
+            time_ms = self._step(now_ms(read.partition))
+            if not answers and time_ms <= self._told_ms.get(read.partition, 0):
                 continue
-            self._told_ms[read.partition] = clock_ms
-            message = Outcomes(now_ms(read.partition), list(answers), list(answers.values()))
+            self._told_ms[read.partition] = time_ms
+            message = Outcomes(time_ms, list(answers), list(answers.values()))
             records.append(self._record(read.partition, message))
         return records
 
     def erasure(self, partition: int, user_id: str, now_ms: int) -> Record:
         """Return the record that makes the joiner forget a person."""
-        return self._record(partition, Outcomes(now_ms, erased=[user_id]))
+        return self._record(partition, Outcomes(self._step(now_ms), erased=[user_id]))
+
+    def _step(self, now_ms: int) -> int:
+        """Return the last step of event time that is over."""
+        return now_ms - now_ms % self._step_ms
 
     def _record(self, partition: int, message: Outcomes) -> Record:
         return Record(self._topic, partition, None, encode_outcomes(message))

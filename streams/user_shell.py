@@ -90,7 +90,7 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         self._items = ItemNames()
         self._erased = ErasedPeople()
         self._outbox = Outbox(context.keys, context.topics, context.partitions)
-        self._outcomes = OutcomeTeller(context.topics.slates, context.settings, context.clock)
+        self._outcomes = OutcomeTeller(context.topics.slates, context.settings)
         self._rules = rules(context.settings)
         self._watermarks = [
             PARTITION_WATERMARK.labels(str(partition)) for partition in range(context.partitions)

@@ -189,6 +189,21 @@ def test_outcomes_of_unknown_answers_are_bounded() -> None:
     assert fed.counts == {"no_slate": 6, "complete": 1, "joined": 1}
 
 
+def test_each_early_outcome_waits_for_itself() -> None:
+    """Whether an older one of the same answer was dropped before it came or with it, it stays."""
+    acts = ("click", "a", 0), ("click", "b", 30), ("click", "c", 10)
+    apart, together = Feeder(), Feeder().did("r", *acts).time(70)
+    for act in acts[:2]:
+        apart.did("r", act)
+    apart.time(65).did("r", acts[2]).time(70)
+    for fed in (apart, together):
+        rows = np.frombuffer(fed.joiner.outcomes["r"], OUTCOME_DTYPE)
+        assert rows["ts_ms"].tolist() == [START_MS + 30_000]
+        assert fed.counts == {"no_slate": 2}
+        fed.slate(slate("r", 29.5)).time(90)
+        assert fed.made[0].column("responses").tolist() == [0, 1 << TYPE_CODES["click"], 0, 0]
+
+
 def test_one_answer_takes_so_many_outcomes() -> None:
     """Who sends more does not fill the memory."""
     fed = Feeder().slate(slate("r"))

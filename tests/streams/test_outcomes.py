@@ -13,9 +13,10 @@ from freshet.core.events.codec import encode
 from freshet.core.events.control import Erasure, Heartbeat, encode_control
 from freshet.core.events.partition import item_hashes, partition_of
 from freshet.core.events.schema import MAX_FUTURE_MS, TYPE_CODES, Event
+from freshet.core.settings import Settings
 from streams.fold_shell import FoldContext
 from streams.item_vectors import LiveVectors
-from streams.outcomes import OUTCOME_DTYPE, Outcomes, decode_outcomes
+from streams.outcomes import OUTCOME_DTYPE, TIMES_TOLD, Outcomes, decode_outcomes
 from streams.record_batch import RecordBatch
 from streams.user_shell import UserShell
 
@@ -24,6 +25,12 @@ from .conftest import NOW_MS, PARTITIONS
 PARTITION = 2
 USER = next(f"u{n}" for n in range(99) if partition_of(f"u{n}", PARTITIONS) == PARTITION)
 TOPIC = "freshet.slates"
+STEP_MS = 1000 * Settings().join_window_s // TIMES_TOLD
+
+
+def step(ts_ms: int) -> int:
+    """The last step of event time that is over."""
+    return ts_ms // STEP_MS * STEP_MS
 
 
 def event(number: int, request_id: str | None = None, **other: Any) -> bytes:
@@ -74,7 +81,7 @@ async def test_responses_are_told_by_answer(context: FoldContext, tmp_path: Path
         "r": [(0, NOW_MS, a, 0.0, click), (3, NOW_MS + 3, a, 2.5, dwell)],
         "s": [(2, NOW_MS, b, 0.0, click)],
     }
-    assert message.now_ms == NOW_MS + 3
+    assert message.now_ms == step(NOW_MS + 3)
 
 
 async def test_an_event_that_came_twice_is_told_once(context: FoldContext, tmp_path: Path) -> None:
@@ -83,19 +90,37 @@ async def test_an_event_that_came_twice_is_told_once(context: FoldContext, tmp_p
     assert len(rows_of(message)["r"]) == 1
 
 
-async def test_the_time_alone_is_told_seldom(context: FoldContext, tmp_path: Path) -> None:
-    """Where nobody responds, once in a while; a response is told at once."""
-    clock_ms = [NOW_MS]
-    timed = replace(context, clock=lambda: clock_ms[0])
-    shell_rounds = [[event(0)], [event(1)], [event(2, "r")], [event(3)]]
-    messages = await told(timed, tmp_path, *shell_rounds)
-    assert [(each.now_ms - NOW_MS, each.request_ids) for each in messages] == [(0, []), (2, ["r"])]
+async def test_the_time_alone_is_told_once_in_a_step(context: FoldContext, tmp_path: Path) -> None:
+    """Where nobody responds; a response is told at once, and the time of a step that is over."""
+    begun = step(NOW_MS)
+    rounds = [
+        [event(0, ts_ms=begun)],
+        [event(1, ts_ms=begun + STEP_MS - 1)],
+        [event(2, "r", ts_ms=begun + STEP_MS - 1)],
+        [event(3, ts_ms=begun + STEP_MS), event(4, ts_ms=begun + 3 * STEP_MS)],
+        [event(5, ts_ms=begun + STEP_MS)],
+    ]
+    messages = await told(context, tmp_path, *rounds)
+    assert [(each.now_ms - begun, each.request_ids) for each in messages] == [
+        (0, []), (0, ["r"]), (3 * STEP_MS, []),
+    ]  # fmt: skip
+
+
+async def test_the_time_that_is_told_is_that_of_the_events(
+    context: FoldContext, tmp_path: Path
+) -> None:
+    """Whatever the clock says, and however often it is looked at: law 4 for the joiner."""
+    ticks = iter(range(0, 10**15, 10**9))
+    hasty = replace(context, clock=lambda: next(ticks))
+    messages = await told(hasty, tmp_path, [event(0)], [event(1)], [event(2)])
+    assert messages == [Outcomes(step(NOW_MS))]
 
 
 async def test_a_heartbeat_moves_the_time(context: FoldContext, tmp_path: Path) -> None:
     """Where nothing happens, answers do not wait for ever."""
-    (message,) = await told(context, tmp_path, [encode_control(Heartbeat(NOW_MS + 7))])
-    assert message == Outcomes(NOW_MS + 7)
+    beats = [encode_control(Heartbeat(NOW_MS + n * STEP_MS)) for n in (0, 1)]
+    messages = await told(context, tmp_path, beats[:1], beats[1:])
+    assert messages == [Outcomes(step(NOW_MS)), Outcomes(step(NOW_MS) + STEP_MS)]
 
 
 async def test_an_erasure_is_told(context: FoldContext, tmp_path: Path) -> None:
