@@ -20,11 +20,11 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from freshet.core.events.examples import Example, example_of
+from freshet.core.events.examples import OUTCOME_DTYPE, Example, example_of
 from freshet.core.events.partition import item_hashes
 from freshet.core.events.schema import TYPE_CODES, Slate
 from streams.oldest_first import OldestFirst
-from streams.outcomes import OUTCOME_DTYPE, Outcomes
+from streams.outcomes import Outcomes
 
 MOST_ROWS: Final = 1_000  # outcomes of one answer; who sends more is no person
 SLATE_COUNTS: Final = ("complete", "early", "never_shown", "erased", "repeated")

@@ -19,21 +19,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.events.examples import MOST_DWELL_S
+from freshet.core.events.examples import MOST_DWELL_S, OUTCOME_DTYPE
 from freshet.core.events.producer import Record
 from freshet.core.events.schema import MAX_FUTURE_MS, Event
 from freshet.core.settings import Settings
 from streams.partition_events import PartitionEvents
 
-OUTCOME_DTYPE = np.dtype(
-    [
-        ("offset", "<i8"),  # of the event in its partition
-        ("ts_ms", "<i8"),
-        ("item", "<u4"),  # hash of the item
-        ("value", "<f4"),
-        ("type", "u1"),
-    ]
-)
 TIMES_TOLD: Final = 100  # in a join window, where no outcome tells the time by itself
 
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from freshet.core.events.examples import Example
+from freshet.core.events.examples import OUTCOME_DTYPE, Example
 from freshet.core.events.partition import item_hashes
 from freshet.core.events.schema import TYPE_CODES, Slate, Slot
 from streams.joiner import MOST_ROWS, Joiner
-from streams.outcomes import OUTCOME_DTYPE, Outcomes
+from streams.outcomes import Outcomes
 
 START_MS = 1_700_000_000_000
 WINDOW_MS = 60_000

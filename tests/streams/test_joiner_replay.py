@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from freshet.core.events.codec import encode
+from freshet.core.events.examples import OUTCOME_DTYPE
 from freshet.core.events.partition import partition_of
 from freshet.core.events.schema import Event
 from freshet.core.settings import Settings
@@ -104,8 +105,6 @@ async def waiting(
 
 def decode(blob: bytes) -> list[tuple[Any, ...]]:
     """Rows of outcomes."""
-    from streams.outcomes import OUTCOME_DTYPE
-
     rows: list[tuple[Any, ...]] = np.frombuffer(blob, OUTCOME_DTYPE).tolist()
     return rows
 

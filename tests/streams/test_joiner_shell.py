@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from freshet.core.errors import PositionError, ServiceError
-from freshet.core.events.examples import Example, decode_example
+from freshet.core.events.examples import OUTCOME_DTYPE, Example, decode_example
 from freshet.core.events.partition import item_hashes
 from freshet.core.events.schema import TYPE_CODES, Slate, Slot
 from freshet.core.settings import Settings
 from streams.fold_shell import FoldContext
 from streams.joiner_shell import JoinerShell
-from streams.outcomes import OUTCOME_DTYPE, Outcomes, encode_outcomes
+from streams.outcomes import Outcomes, encode_outcomes
 from streams.record_batch import RecordBatch
 
 from .conftest import NOW_MS, PARTITIONS, MemoryProducer

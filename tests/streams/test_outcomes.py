@@ -11,12 +11,13 @@ import numpy as np
 
 from freshet.core.events.codec import encode
 from freshet.core.events.control import Erasure, Heartbeat, encode_control
+from freshet.core.events.examples import OUTCOME_DTYPE
 from freshet.core.events.partition import item_hashes, partition_of
 from freshet.core.events.schema import MAX_FUTURE_MS, TYPE_CODES, Event
 from freshet.core.settings import Settings
 from streams.fold_shell import FoldContext
 from streams.item_vectors import LiveVectors
-from streams.outcomes import OUTCOME_DTYPE, TIMES_TOLD, Outcomes, decode_outcomes
+from streams.outcomes import TIMES_TOLD, Outcomes, decode_outcomes
 from streams.record_batch import RecordBatch
 from streams.user_shell import UserShell
 

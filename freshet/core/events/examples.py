@@ -19,6 +19,16 @@ from freshet.core.events.codec import EMPTY, UNDECODABLE
 from freshet.core.events.schema import TYPE_CODES, Slate
 
 MOST_DWELL_S: Final = 86_400.0
+OUTCOME_DTYPE = np.dtype(
+    [
+        ("offset", "<i8"),  # of the event in its partition
+        ("ts_ms", "<i8"),
+        ("item", "<u4"),  # hash of the item
+        ("value", "<f4"),
+        ("type", "u1"),
+    ]
+)
+"""An event that names an answer, as the user fold tells the joiner of it, and as it waits there."""
 
 
 class Example(Struct, frozen=True, kw_only=True):

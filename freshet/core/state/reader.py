@@ -13,14 +13,24 @@ import numpy as np
 import xxhash
 
 from freshet.core.events.control import user_hash
+from freshet.core.events.examples import OUTCOME_DTYPE
 from freshet.core.events.partition import partition_of
 from freshet.core.state.client import Client
 from freshet.core.state.keys import Keys
 from freshet.core.state.records import COVISIT_DTYPE, Records, unpack_items, unpack_users
 
 SECTIONS = (
-    "users", "past", "erased", "user_positions", "items", "covisits", "item_positions", "catalog",
+    "users", "past", "unwanted", "erased", "user_positions", "items", "covisits", "item_positions",
+    "catalog", "slates", "outcomes", "slate_positions",
 )  # fmt: skip
+LEFT_OUT = {
+    "user_changes": "what followers were told: it is cut, and an entry is a batch",
+    "item_changes": "what followers were told: it is cut, and an entry is a batch",
+    "outbox": "what Kafka does not have yet; nothing, once everything has been told",
+    "catalog_position": "offsets of a compacted log; what it has come to is the catalogue",
+    "meta": "what the state is laid out for; each worker compares it when it starts",
+}
+"""Keys that no section is made of, by the names that `Keys` has for them, and why."""
 
 _USER_TOTALS = (
     "applied", "duplicates", "rejected", "clamped", "late", "out_of_order", "erasures", "erased",
@@ -89,18 +99,27 @@ class StateReader:
         """Return the position of each partition of the catalogue."""
         return [self._position(self._keys.catalog_position(p)) for p in range(self._partitions)]
 
+    def slate_positions(self) -> list[dict[str, int]]:
+        """Return the position of each partition of the answers."""
+        return [self._position(self._keys.slate_position(p)) for p in range(self._partitions)]
+
     def digest(self) -> dict[str, str]:
         """Return a hash of each section of the state.
 
-        Left out is what depends on when and in what batches the log was folded: lifetimes, the
-        changes streams, the offsets of item deltas, and how many of them came twice. And next
-        offsets of events, because heartbeats move them; the totals tell how far a fold has come.
+        Left out is what depends on when and in what batches the log was folded: the keys of
+        `LEFT_OUT`, lifetimes, the offsets of item deltas and of `slates`, how many of them came
+        twice, and with them how many examples were made. And offsets of events, in positions and
+        in outcomes, because heartbeats move them; the totals tell how far a fold has come.
+
+        Where servers answer too, their answers and the outcomes meet in `slates` in an order of
+        their own: there what waits is the same for who reads the same `slates` again.
         """
         numbers = range(self._partitions)
         keys = self._keys
         return {
             "users": _digest(self._user_blobs()),
             "past": _digest(pair for p in numbers for pair in self._fields(keys.past(p))),
+            "unwanted": _digest(pair for p in numbers for pair in self._fields(keys.unwanted(p))),
             "erased": _digest(pair for p in numbers for pair in self._fields(keys.erased(p))),
             "user_positions": _digest(
                 (f"{p}:{name}".encode(), str(position.get(name, 0)).encode())
@@ -120,6 +139,16 @@ class StateReader:
                 if name == "applied" or name.startswith("source:")
             ),
             "catalog": _digest(pair for p in numbers for pair in self._fields(keys.catalog(p))),
+            "slates": _digest(pair for p in numbers for pair in self._fields(keys.slates(p))),
+            "outcomes": _digest(
+                (name, _without_offsets(blob))
+                for p in numbers
+                for name, blob in self._fields(keys.outcomes(p))
+            ),
+            "slate_positions": _digest(
+                (f"{p}".encode(), str(position.get("watermark_ts_ms", 0)).encode())
+                for p, position in enumerate(self.slate_positions())
+            ),
         }
 
     def _position(self, key: str) -> dict[str, int]:
@@ -142,6 +171,12 @@ def state_hash(client: Client, namespace: str, partitions: int) -> str:
     """Return one hash of the whole state, 32 hex digits."""
     digest = state_digest(client, namespace, partitions)
     return xxhash.xxh3_128_hexdigest(" ".join(digest[name] for name in SECTIONS).encode())
+
+
+def _without_offsets(outcomes: bytes) -> bytes:
+    rows = np.frombuffer(outcomes, OUTCOME_DTYPE).copy()
+    rows["offset"] = 0
+    return rows.tobytes()
 
 
 def _digest(entries: Iterator[tuple[bytes, bytes]]) -> str:

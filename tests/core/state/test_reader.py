@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from freshet.core.events.control import user_hash
+from freshet.core.events.examples import OUTCOME_DTYPE
 from freshet.core.events.partition import partition_of
 from freshet.core.events.schema import CLICK
 from freshet.core.state.client import connect
@@ -47,6 +48,12 @@ def transitions(order: object) -> bytes:
     return rows.tobytes()
 
 
+def outcomes(ts_ms: int, offset: int = 0) -> bytes:
+    row = np.zeros(1, OUTCOME_DTYPE)
+    row["offset"], row["ts_ms"] = offset, ts_ms
+    return row.tobytes()
+
+
 def test_records_are_read_back(client: Any) -> None:
     """By id, and None for whom nobody knows."""
     reader = StateReader(client, "n", PARTITIONS)
@@ -60,7 +67,7 @@ def test_records_are_read_back(client: Any) -> None:
     assert reader.users()[0] == ["ann"]
     assert reader.items()[0] == ["cup"]
     assert reader.user_positions() == [{"next": 5, "applied": 3}, {}]
-    assert reader.catalog_positions() == [{}, {}]
+    assert reader.catalog_positions() == reader.slate_positions() == [{}, {}]
     client.hset(KEYS.erased(partition_of("bob", PARTITIONS)), user_hash("bob"), 8)
     assert (reader.erased("bob"), reader.erased("ann")) == (8, None)
 
@@ -72,10 +79,14 @@ def test_records_are_read_back(client: Any) -> None:
         ("user_positions", KEYS.user_position(0), "late", 1),
         ("erased", KEYS.erased(1), "a hash", 5),
         ("items", KEYS.items(0), "mug", b"x"),
+        ("unwanted", KEYS.unwanted(1), "ann", bytes(9)),
         ("past", KEYS.past(1), "0:ann", bytes(200)),
         ("covisits", KEYS.covisits(0), "77", transitions([0, 1, 9])),
         ("item_positions", KEYS.item_position(0), "source:0", 6),
         ("catalog", KEYS.catalog(1), "cup", b"{ }"),
+        ("slates", KEYS.slates(0), "r", b"an answer"),
+        ("outcomes", KEYS.outcomes(1), "r", outcomes(5)),
+        ("slate_positions", KEYS.slate_position(1), "watermark_ts_ms", 8),
     ],
 )
 def test_one_difference_changes_one_section(
@@ -99,11 +110,14 @@ def test_a_changed_user_changes_the_hash(client: Any) -> None:
 
 def test_what_depends_on_the_batches_does_not_count(client: Any) -> None:
     """The changes streams, offsets, heartbeats, repeats of deltas, the order in a sample."""
+    client.hset(KEYS.outcomes(0), "r", outcomes(5, offset=4))
     before = state_hash(client, "n", PARTITIONS)
     client.xadd(KEYS.item_changes(0), {"items": b""})
     client.hset(KEYS.item_position(0), mapping={"next": 99, "duplicates": 7})
     client.hset(KEYS.user_position(0), mapping={"next": 77, "heartbeat_ts_ms": 9})
     client.hset(KEYS.covisits(0), "77", transitions([2, 0, 1]))
+    client.hset(KEYS.outcomes(0), "r", outcomes(5, offset=99))
+    client.hset(KEYS.slate_position(0), mapping={"next": 9, "passed": 8, "complete": 7})
     assert state_hash(client, "n", PARTITIONS) == before
 
 
