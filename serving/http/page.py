@@ -19,7 +19,8 @@ from serving.http.problems import AnyRequest
 WEB: Final = Path(__file__).parents[1] / "web"
 INDEX: Final = "index.html"
 _HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:",
+    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; "
+    "frame-ancestors 'self'",  # no foreign page may lay itself over the buttons
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",

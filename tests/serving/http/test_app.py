@@ -9,6 +9,7 @@ import pytest
 from litestar.routes import WebSocketRoute
 
 from serving.http.app import create_app
+from serving.http.bodies import MAX_BODY_BYTES
 from serving.http.openapi import OPERATIONS
 from serving.http.page import WEB
 
@@ -45,6 +46,65 @@ def test_the_document_is_openapi_3_1_and_its_references_lead_somewhere(client: A
     assert schemas["Event"]["required"] == ["type", "user_id", "item_id"]
     parameters = document["paths"]["/v1/recommendations"]["get"]["parameters"]
     assert {each["name"] for each in parameters} >= {"user", "k", "seed", "after", "impressions"}
+
+
+def test_the_limits_of_parameters_are_true(client: Any) -> None:
+    """What the document allows is taken, and one more is refused."""
+    document = client.get("/openapi.json").json()
+    needed = {"user": "ann", "partition": 0, "offset": 0, "ts_ms": 0}
+    looked_at = 0
+    for path, operations in document["paths"].items():
+        parameters = [
+            each
+            for each in operations.get("get", {}).get("parameters", [])
+            if each["in"] == "query"
+        ]
+        given = {
+            each["name"]: needed[each["name"]] for each in parameters if each["name"] in needed
+        }
+        address = path.replace("{item_id}", "item-1").replace("{user_hash}", "0" * 32)
+        for each in parameters:
+            name, schema = each["name"], each["schema"]
+            for bound, step in (("minimum", -1), ("maximum", 1)):
+                if bound in schema and name not in needed:
+                    ok, wrong = schema[bound], schema[bound] + step
+                    assert client.get(address, params=given | {name: ok}).status_code == 200
+                    answer = client.get(address, params=given | {name: wrong})
+                    assert answer.json()["errors"][0]["pointer"] == f"/{name}"
+                    looked_at += 1
+            for word in schema.get("enum", []):
+                assert client.get(address, params=given | {name: word}).status_code == 200
+                looked_at += 1
+    assert looked_at >= 12
+    (events,) = (
+        each for each in _bodies(document, "/v1/events", "post") if each.get("type") == "array"
+    )
+    click = {"type": "click", "user_id": "ann", "item_id": "a"}
+    most = events["maxItems"]
+    assert client.post("/v1/events", json=[click] * most).status_code == 202
+    assert client.post("/v1/events", json=[click] * (most + 1)).status_code == 400
+
+
+def test_what_every_body_may_be_answered_with_is_documented(client: Any) -> None:
+    """403, 413 and 415 are there, and in the document."""
+    document = client.get("/openapi.json").json()
+    json_type = {"content-type": "application/json"}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if "requestBody" not in operation:
+                continue
+            documented = set(operation["responses"])
+            address = path.replace("{item_id}", "a")
+            for status, content, headers in (
+                (403, b"{}", json_type | {"origin": "https://evil.example"}),
+                (413, b" " * (MAX_BODY_BYTES + 1), json_type),
+                (415, b"{}", {"content-type": "text/plain"}),
+                (400, b"{", json_type),
+            ):
+                answer = client.request(method, address, content=content, headers=headers)
+                assert answer.status_code == status
+                assert str(status) in documented, (path, method)
+            assert "408" in documented
 
 
 def test_readiness_is_the_item_state(client: Any, item_state: Any) -> None:
@@ -114,6 +174,11 @@ def test_the_files_of_the_page_are_kept_until_they_change(client: Any) -> None:
     assert (again.status_code, again.content) == (304, b"")
     assert client.get("/static/..%2Fserver.py").status_code == 404
     assert client.get("/static/%2E%2E/server.py").status_code == 404
+
+
+def _bodies(document: Any, path: str, method: str) -> list[Any]:
+    content = document["paths"][path][method]["requestBody"]["content"]["application/json"]
+    return list(content["schema"]["oneOf"])
 
 
 def _references(value: Any) -> list[str]:

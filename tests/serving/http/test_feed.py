@@ -9,6 +9,7 @@ import pytest
 from litestar.exceptions import WebSocketDisconnect
 
 from serving.http import feed
+from serving.http.app import create_app
 
 
 @pytest.fixture
@@ -155,6 +156,32 @@ def test_without_a_catalogue_the_client_is_asked_to_come_back(client: Any, table
         with pytest.raises(WebSocketDisconnect) as caught:
             socket.receive_json()
     assert caught.value.code == 1013
+
+
+@pytest.mark.parametrize("leaves_at", ["websocket.accept", "websocket.send", "websocket.close"])
+async def test_a_client_that_left_is_no_fault_of_ours(
+    services: Any, state: Any, caplog: pytest.LogCaptureFixture, leaves_at: str
+) -> None:
+    """Whatever is being sent when it goes; the log has it for who looks for it."""
+    caplog.set_level("DEBUG", logger="serving")
+    first = '{"user": "ann"}' if leaves_at != "websocket.close" else "{"
+    messages = [{"type": "websocket.connect"}, {"type": "websocket.receive", "text": first}]
+
+    async def receive() -> Any:
+        return messages.pop(0) if messages else {"type": "websocket.disconnect", "code": 1006}
+
+    async def send(message: Any) -> None:
+        if message["type"] == leaves_at:
+            raise ConnectionError("gone")  # uvicorn's own is an OSError too
+
+    scope = {
+        "type": "websocket", "path": "/v1/feed", "raw_path": b"/v1/feed", "query_string": b"",
+        "headers": [], "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80), "scheme": "ws",
+        "subprotocols": [],
+    }  # fmt: skip
+    await create_app(services)(scope, receive, send)  # type: ignore[arg-type]
+    assert {record.levelname for record in caplog.records} <= {"DEBUG"}
+    assert "ann" not in state.notices._waiting
 
 
 def test_whoever_left_is_forgotten(client: Any, state: Any) -> None:
