@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 import zlib
 
 import pytest
@@ -45,8 +46,13 @@ def test_a_bomb_is_refused_before_it_is_unpacked(encoding: str) -> None:
     pack = gzip.compress if encoding == "gzip" else zlib.compress
     with pytest.raises(TooLargeError):
         inflate(pack(BODY), encoding, len(BODY) - 1)
+    bomb = pack(b"0" * 50_000_000)
+    tracemalloc.start()
     with pytest.raises(TooLargeError):
-        inflate(pack(b"0" * 50_000_000), encoding, 1000)
+        inflate(bomb, encoding, 1000)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 1_000_000
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ ALLOWED = allowed_set(["https://shop.example/", "http://Dev.example:3000"])
         ({"origin": "http://shop.example", "host": "rec.example"}, "foreign"),
         ({"origin": "https://evil-shop.example", "host": "rec.example"}, "foreign"),
         ({"origin": "https://shop.example.evil", "host": "rec.example"}, "foreign"),
+        ({"origin": "https://evil-rec.example", "host": "rec.example"}, "foreign"),
+        ({"origin": "https://rec.example.evil", "host": "rec.example"}, "foreign"),
         ({"origin": "http://rec.example:8081", "host": "rec.example:8080"}, "foreign"),
         ({"origin": "http://rec.example", "host": "rec.example",
           "sec-fetch-site": "cross-site"}, "foreign"),

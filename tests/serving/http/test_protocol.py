@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -129,7 +129,9 @@ async def test_a_drip_of_bytes_does_not_hold_a_connection(services: Any) -> None
             writer.write(b"GET /livez HTTP/1.1\r\nx: "[drips : drips + 1] or b"y")
             drips += 1
             await asyncio.wait({answer}, timeout=0.02)
-        check(await answer, 408)
+        with suppress(ConnectionError):  # a byte that comes behind the end may cost the answer
+            check(await answer, 408)
+        assert drips < 1_000
 
 
 async def test_a_late_request_on_a_kept_connection_is_bounded_too(hasty: Open) -> None:
