@@ -77,6 +77,7 @@ def exposure_of(lived: LivedLog, event: int, asked: Asked | None) -> Exposure:
 def shown_of(slate: Slate, ranked: Scored) -> Shown:
     """Return a slate as it was ranked, with what became of it."""
     if ranked.features is None:
-        return Shown(slate.closed_at, np.empty((0, len(FEATURES)), np.float16), np.empty(0, bool))
+        nothing = np.empty((0, len(FEATURES)), np.float16)
+        return Shown(slate.closed_at, nothing, slate.labels[:0])
     offered = np.isfinite(ranked.scores)
-    return Shown(slate.closed_at, ranked.features[offered], slate.clicked[offered])
+    return Shown(slate.closed_at, ranked.features[offered], slate.labels[offered])

@@ -18,7 +18,7 @@ from online_models.features import Candidates, compute_features
 from online_models.maths.aversion import demoted, demotion
 from online_models.maths.mmr import mmr
 from online_models.maths.topk import top_k
-from online_models.tasks import TASKS
+from online_models.tasks import NEGATIVE, TASKS
 from serving.fallback_blend import blended
 from serving.item_table import ItemTable
 from serving.moment import Moment
@@ -84,7 +84,7 @@ def rank(moment: Moment, union: Union) -> Ranked:
         ranker = partial(moment.bound.bundle.probabilities, features)
         foreseen = moment.stages.run("rank", ranker, otherwise=lambda: None)
     if foreseen is not None:
-        scores, sources = foreseen @ task_weights(moment.settings), union.best_source()
+        scores, sources = task_scores(foreseen, moment.settings), union.best_source()
     else:
         scores, sources = blended(moment.table, union, moment.profile.now_ms, moment.blend)
     factors = _factors(moment, union, aversions)
@@ -118,16 +118,37 @@ def _factors(moment: Moment, union: Union, aversions: Aversions) -> Floats:
     return factors
 
 
+def task_scores(probabilities: Floats, settings: Settings) -> Floats:
+    """Return (n,) scores in [0, 1]: what is to be gained, less the share that would be rejected.
+
+    A score is `gain * (1 - value_negative * P(rejected | responded to))`. As a factor it can never
+    make a score negative, which its logarithm must survive, and it weighs the same where clicks are
+    rare as where they are not: with `value_negative` 1, an item that is rejected as often as it is
+    clicked on has half the score.
+
+    Args:
+        probabilities: (n, T) in the order of `TASKS`.
+        settings: what the installation values.
+
+    >>> liked, mixed = [0.1, 0.0, 0.0, 0.0], [0.1, 0.0, 0.0, 0.5]
+    >>> task_scores(np.array([liked, mixed]), Settings(value_negative=1.0)).round(3)
+    array([0.1 , 0.05], dtype=float32)
+    """
+    gain = probabilities @ task_weights(settings)
+    kept = 1 - settings.value_negative * probabilities[:, NEGATIVE]
+    return np.asarray(gain * kept.clip(0, 1), np.float32)
+
+
 def task_weights(settings: Settings) -> Floats:
-    """Return the (T,) share of each task in a score, by what the installation values.
+    """Return the (T,) share of each task in what is to be gained; a rejection has none.
 
-    They sum to 1, so that a score is a probability: of a click, where nothing else is valued.
+    They sum to 1, so that a gain is a probability: of a click, where nothing else is valued.
 
-    >>> task_weights(Settings(value_dwell=1.0, value_conversion=8.0)).tolist()
-    [0.10000000149011612, 0.10000000149011612, 0.800000011920929]
+    >>> task_weights(Settings(value_dwell=1.0, value_conversion=8.0)).round(3)
+    array([0.1, 0.1, 0.8, 0. ], dtype=float32)
     """
     values = {"click": 1.0, "dwell": settings.value_dwell, "conversion": settings.value_conversion}
-    weights = np.array([values[task] for task in TASKS])
+    weights = np.array([values.get(task, 0.0) for task in TASKS])
     return np.asarray(weights / weights.sum(), np.float32)
 
 

@@ -228,6 +228,7 @@ def _train(
             live=partial(ExposingLife, settings=settings),
             options=options,
             created_ts_ms=system_clock(),
+            low_rating=settings.low_rating,
             report=report,
         )
     manifest = registry.manifest(version)

@@ -208,6 +208,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "0 = only the items themselves are hidden",
         ),
     ] = 0.3
+    value_negative: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="share of its score that an item loses which is sure to be hidden, "
+            "disliked or reported; 0 = the ranker's prediction of that does not count",
+        ),
+    ] = 0.5
     exploration_slots: Annotated[
         int, Meta(ge=0, le=10, description="slots of an answer that the bandit fills")
     ] = 2

@@ -22,7 +22,7 @@ from freshet.core.state.records import EMBEDDING_DIM
 from online_models.content import CONTENT_SCHEMA
 from online_models.features import FEATURE_SCHEMA
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 MANIFEST: Final = "manifest.json"
 RANKER: Final = "ranker.onnx"
 ENCODER: Final = "encoder.onnx"

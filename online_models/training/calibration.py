@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from online_models.tasks import TASKS
+from online_models.tasks import TASKS, counted
 
 LEAST_LABELS: Final = 30
 """Of each kind, true and false; a task with fewer stays at its base rate and is not learned."""
@@ -18,7 +18,7 @@ _NEWTON_STEPS: Final = 50
 
 
 class Calibration(NamedTuple):
-    """The lines that make scores log-odds: those of a click, then those given a click.
+    """The lines that make scores log-odds, task by task; see `online_models.tasks` for given what.
 
     Attributes:
         slopes: (T,), above 0, so that an order is kept; 0 where the score is of no account.
@@ -39,33 +39,45 @@ class Calibration(NamedTuple):
         return Calibration(slopes, intercepts)
 
 
-def calibrate(scores: Tensor, labels: Tensor, otherwise: Calibration) -> Calibration:
-    """Return the lines of all tasks, of those that follow a click from what was clicked alone.
+def calibrate(
+    scores: Tensor, labels: Tensor, otherwise: Calibration, rows: Tensor | None = None
+) -> Calibration:
+    """Return the lines of all tasks, each from the rows on which it counts.
 
     Args:
         scores: (n, T).
         labels: (n, T) bool, the click first.
         otherwise: the lines of the tasks after the click that cannot be learned here.
+        rows: (n, T) bool, where each task counts; as `counted` says where it is None.
     """
-    lines = [platt(scores[:, 0], labels[:, 0])]
-    given, came = scores[labels[:, 0]], labels[labels[:, 0]]
+    rows = counted_rows(labels) if rows is None else rows
+    clicks = rows[:, 0]
+    lines = [platt(scores[clicks, 0], labels[clicks, 0])]
     for task in range(1, len(TASKS)):
-        if is_learnable(came[:, task]):
-            lines.append(platt(given[:, task], came[:, task]))
+        mine = rows[:, task]
+        if is_learnable(labels[mine, task]):
+            lines.append(platt(scores[mine, task], labels[mine, task]))
         else:
             lines.append((float(otherwise.slopes[task]), float(otherwise.intercepts[task])))
     slopes, intercepts = torch.tensor(lines).T
     return Calibration(slopes, intercepts)
 
 
-def base_rates(labels: Tensor) -> Calibration:
+def base_rates(labels: Tensor, rows: Tensor | None = None) -> Calibration:
     """Return lines that say what is usual, whatever the score: the base rates of the labels.
 
     Args:
-        labels: (n, T) bool; those after the click are counted where there was one.
+        labels: (n, T) bool.
+        rows: as of `calibrate`.
     """
-    columns = [labels[:, 0], *labels[labels[:, 0], 1:].T]
+    rows = counted_rows(labels) if rows is None else rows
+    columns = [came[counts] for came, counts in zip(labels.T, rows.T, strict=True)]
     return Calibration(torch.zeros(len(TASKS)), torch.tensor([base_odds(each) for each in columns]))
+
+
+def counted_rows(labels: Tensor) -> Tensor:
+    """Return (n, T) bool: on which rows each task counts; see `counted`."""
+    return torch.from_numpy(counted(labels.numpy()))
 
 
 def is_learnable(came: Tensor) -> bool:

@@ -1,8 +1,9 @@
 """The challenger of the network: trees on the same exposures, behind the same kind of graph.
 
 LambdaMART (Burges 2010, "From RankNet to LambdaRank to LambdaMART") orders the candidates by how
-likely a click is; small forests of their own foresee what follows, given a click. Later exposures
-choose the number of trees and calibrate their sums.
+likely a click is; small forests of their own predict the other tasks, each on the rows where it
+counts. Later exposures choose the number of trees; what calibrates their sums is what calibrates
+the network.
 """
 
 from __future__ import annotations
@@ -25,15 +26,16 @@ from online_models.artifacts.sessions import OnnxModel
 from online_models.features import FEATURE_LIMIT, FEATURES
 from online_models.tasks import TASKS
 from online_models.training.budget import Budget
-from online_models.training.calibration import Calibration, base_rates, calibrate, is_learnable
+from online_models.training.calibration import Calibration, calibrate
 from online_models.training.challenger_graph import forest_graph
-from online_models.training.challenger_rows import Lists, Rows
+from online_models.training.challenger_rows import Lists, Rows, rows_of_task
 from online_models.training.export import PARITY_ROWS, PARITY_TOLERANCE
 from online_models.training.exposures import Exposure
+from online_models.training.labelled_rows import Population
 from online_models.training.networks import marginal
 
 MOST_TREES: Final = 200
-MOST_TREES_GIVEN_CLICK: Final = 40
+MOST_TREES_BESIDE_CLICK: Final = 40
 """Of each task, so that the candidates of a request are ranked in the time that the gate allows."""
 
 _PATIENCE: Final = 20  # trees without progress before a forest is whole
@@ -58,7 +60,7 @@ _CLICK: Final = _PARAMETERS | {
     "num_leaves": 15,
     "min_data_in_leaf": 300,
 }
-_GIVEN_CLICK: Final = _PARAMETERS | {
+_BESIDE_CLICK: Final = _PARAMETERS | {
     "objective": "binary",
     "metric": "binary_logloss",
     "boost_from_average": False,  # it starts at the base rate, which the calibration adds
@@ -91,11 +93,13 @@ class TreeRanker(nn.Module):
 
     Attributes:
         graph: ONNX, `features` (n, F) to the probabilities.
+        on_shown: whether its probabilities are of what is shown; else of what comes next.
     """
 
-    def __init__(self, graph: bytes) -> None:
+    def __init__(self, graph: bytes, *, on_shown: bool = False) -> None:
         super().__init__()
         self.graph = graph
+        self.on_shown = on_shown
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / RANKER
             path.write_bytes(graph)
@@ -112,17 +116,20 @@ def fit_challenger(
     *,
     budget: Budget,
     rng: np.random.Generator,
+    population: Population | None = None,
     report: Callable[[float], None] = lambda _: None,
 ) -> TreeRanker | None:
     """Return a ranker of trees whose scores are probabilities; None with nothing to learn from.
 
-    A task that came true too seldom, or nearly always, stays at its base rate, as in the network.
+    A task that happened too seldom, or nearly always, stays at its base rate, as in the network.
 
     Args:
         exposures: to learn from; those whose target no source found teach nothing.
         validation: later ones, to choose the number of trees and to calibrate.
         budget: when time is over, the tree is the last.
         rng: shuffles the candidates and seeds the trees.
+        population: what the tasks are learned from and calibrated by; that of the exposures where
+            it is None.
         report: told the share that is done.
 
     Raises:
@@ -133,20 +140,25 @@ def fit_challenger(
     lists, held_out = Lists.of(exposures, rng), Lists.of(validation, rng)
     if lists is None or held_out is None:
         return None
-    usual = base_rates(lists.labels())
+    population = population or Population.of(exposures, validation)
+    usual = population.usual
     common = {"num_threads": torch.get_num_threads(), "seed": int(rng.integers(2**31))}
     grow = _Grower(lightgbm, common, budget)
     boosters = [grow(_CLICK, MOST_TREES, lists.clicks(), held_out.clicks(), report)]
     for task in range(1, len(TASKS)):
-        if not is_learnable(lists.came[:, task]):
+        if not population.learnable[task]:
             boosters.append(None)
             continue
         start = float(usual.intercepts[task])
-        learned, later = (each.following(task, start) for each in (lists, held_out))
-        boosters.append(grow(_GIVEN_CLICK, MOST_TREES_GIVEN_CLICK, learned, later))
-    lines = calibrate(_scores(boosters, held_out.features), held_out.labels(), usual)
+        parts = (population.early, population.late)
+        learned, later = (rows_of_task(each, task, start) for each in parts)
+        boosters.append(grow(_BESIDE_CLICK, MOST_TREES_BESIDE_CLICK, learned, later))
+    late = population.late
+    scores = _scores(boosters, late.features.numpy())
+    lines = calibrate(scores, late.labels, usual, late.rows)
     forests = [_trees(booster) for booster in boosters]
-    ranker = TreeRanker(forest_graph(forests, lines.slopes.numpy(), lines.intercepts.numpy()))
+    graph = forest_graph(forests, lines.slopes.numpy(), lines.intercepts.numpy())
+    ranker = TreeRanker(graph, on_shown=population.on_shown)
     _compare(ranker, boosters, lines, held_out.features[:PARITY_ROWS])
     report(1.0)
     return ranker

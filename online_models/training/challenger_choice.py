@@ -17,6 +17,7 @@ from online_models.maths.intervals import Difference, blocks_of, paired_differen
 from online_models.training.budget import Budget
 from online_models.training.challenger import LightGBMMissingError, fit_challenger
 from online_models.training.exposures import Exposure
+from online_models.training.labelled_rows import Population
 from online_models.training.log import TrainingLog
 from online_models.training.measure import ranker_ranks
 
@@ -51,6 +52,7 @@ def challenged(
     log: TrainingLog,
     budget: Budget,
     rng: np.random.Generator,
+    population: Population | None = None,
     report: Callable[[float], None] = lambda _: None,
 ) -> Choice:
     """Return who serves after trees have been grown against a network.
@@ -65,10 +67,13 @@ def challenged(
         log: that the exposures are of.
         budget: of the trees.
         rng: of the trees, and of the blocks of requests that say what is noise.
-        report: told the share that is done.
+        population: see `fit_challenger`.
+        report: called with the share that is done.
     """
     try:
-        trees = fit_challenger(exposures, validation, budget=budget, rng=rng, report=report)
+        trees = fit_challenger(
+            exposures, validation, budget=budget, rng=rng, population=population, report=report
+        )
     except LightGBMMissingError as error:
         report(1.0)
         return _unchallenged(network, str(error))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from online_models.features import FEATURES
-from online_models.tasks import TASKS
+from online_models.tasks import GIVEN_CLICK, TASKS
 
 _OPSETS: Final = {"": 18, "ai.onnx.ml": 3}
 _IR_VERSION: Final = 9
@@ -34,25 +34,26 @@ def forest_graph(
     """Return ONNX of `features` (n, F) to (n, T) probabilities of the tasks.
 
     Args:
-        forests: (T,) whose scores are those of a click, and of what follows given a click.
+        forests: (T,) whose scores are those of the tasks.
         slopes: (T,) of the lines that make scores log-odds.
         intercepts: (T,) likewise.
     """
     scores = [f"score_{task}" for task in TASKS]  # (n, 1) each
+    follow = int(GIVEN_CLICK.sum())
     nodes = [
         *(_ensemble(forest, score) for forest, score in zip(forests, scores, strict=True)),
         helper.make_node("Concat", scores, ["scores"], axis=1),
         helper.make_node("Mul", ["scores", "slopes"], ["scaled"]),
         helper.make_node("Add", ["scaled", "intercepts"], ["log_odds"]),
         helper.make_node("Sigmoid", ["log_odds"], ["given"]),
-        helper.make_node("Split", ["given", "widths"], ["click", "followed"], axis=1),
+        helper.make_node("Split", ["given", "widths"], ["click", "followed", "others"], axis=1),
         helper.make_node("Mul", ["click", "followed"], ["follows"]),
-        helper.make_node("Concat", ["click", "follows"], ["output"], axis=1),
+        helper.make_node("Concat", ["click", "follows", "others"], ["output"], axis=1),
     ]
     weights: dict[str, NDArray[Any]] = {
         "slopes": slopes,
         "intercepts": intercepts,
-        "widths": np.array([1, len(TASKS) - 1]),
+        "widths": np.array([1, follow, len(TASKS) - 1 - follow]),
     }
     rows = {"features": len(FEATURES), "output": len(TASKS)}
     features, output = (

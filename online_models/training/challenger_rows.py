@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from online_models.tasks import TASKS
 from online_models.training.exposures import Exposure
+from online_models.training.labelled_rows import LabelledRows
 
 Floats = NDArray[np.float32]
 
@@ -51,13 +49,11 @@ class Lists:
         features: (n, F).
         lengths: (m,) candidates of each exposure.
         right: (m,) row of each target.
-        came: (m, T) bool, the labels of each target.
     """
 
     features: Floats
     lengths: NDArray[np.int64]
     right: NDArray[np.int64]
-    came: Tensor
 
     @classmethod
     def of(cls, exposures: Sequence[Exposure], rng: np.random.Generator) -> Lists | None:
@@ -77,24 +73,22 @@ class Lists:
             np.concatenate([each.features[order] for each, order in pairs], dtype=np.float32),
             lengths,
             lengths.cumsum() - lengths + places,
-            torch.tensor([each.labels for each in found]),
         )
-
-    def labels(self) -> Tensor:
-        """Return (n, T) bool: those of the targets, and nothing came of the others."""
-        labels = torch.zeros(len(self.features), len(TASKS), dtype=torch.bool)
-        labels[torch.from_numpy(self.right)] = self.came
-        return labels
 
     def clicks(self) -> Rows:
         """Return all rows, the targets clicked."""
-        return Rows(self.features, self.labels()[:, 0].numpy(), self.lengths)
+        clicked = np.zeros(len(self.features), np.bool_)
+        clicked[self.right] = True
+        return Rows(self.features, clicked, self.lengths)
 
-    def following(self, task: int, start: float) -> Rows:
-        """Return the targets alone, and whether a task followed the click.
 
-        Args:
-            task: column of `TASKS`.
-            start: score that the first tree adds to.
-        """
-        return Rows(self.features[self.right], self.came[:, task].numpy(), start=start)
+def rows_of_task(rows: LabelledRows, task: int, start: float) -> Rows:
+    """Return the rows on which a task counts.
+
+    Args:
+        rows: of a population.
+        task: column of `TASKS`.
+        start: score that the first tree adds to.
+    """
+    features, labels = rows.of_task(task)
+    return Rows(features.numpy(), labels.numpy(), start=start)

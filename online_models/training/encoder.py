@@ -16,7 +16,7 @@ from torch.nn import functional
 from online_models.content import encode_content
 from online_models.training.averaging import averaged
 from online_models.training.budget import Budget
-from online_models.training.histories import Histories, HistoryBatch
+from online_models.training.histories import Histories, HistoryBatch, encoded
 from online_models.training.log import TrainingLog
 from online_models.training.networks import Encoder, HistoryEncoder, ItemTower
 from online_models.training.windows import WindowBatch, Windows
@@ -71,8 +71,9 @@ class EncoderModel:
 
     @torch.no_grad()
     def encode(self, item_vectors: NDArray[np.float32], batch: HistoryBatch) -> NDArray[np.float32]:
-        """Return (n, EMBEDDING_DIM) vectors of histories, zero for an empty one."""
+        """Return (n, EMBEDDING_DIM) vectors of histories, zero for one without what is read."""
         model = HistoryEncoder(self.encoder).eval()
+        batch = encoded(batch)
         vectors = torch.from_numpy(item_vectors)
         parts = [np.empty((0, item_vectors.shape[1]), np.float32)]
         for start in range(0, len(batch.items), _ENCODE_AT_ONCE):

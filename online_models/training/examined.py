@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.events.examples import Example
-from freshet.core.events.schema import EVENT_TYPES
+from freshet.core.events.schema import EVENT_TYPES, REJECTION
 from online_models.features import FEATURE_SCHEMA, FEATURES
 from online_models.tasks import CONVERSION, DWELL_S, TASKS
 
@@ -22,6 +22,7 @@ MOST_POSITIONS: Final = 100
 """Positions that are told apart; those below share the last."""
 
 _CONVERSIONS: Final = [name for name, so in zip(EVENT_TYPES, CONVERSION, strict=True) if so]
+_REJECTIONS: Final = [name for name, so in zip(EVENT_TYPES, REJECTION, strict=True) if so]
 
 Floats = NDArray[np.float32]
 
@@ -34,7 +35,8 @@ class Examined:
         ts_ms: when it was given.
         features: (n, F) float16, as they were logged.
         positions: (n,) in [0, MOST_POSITIONS).
-        labels: (n, T) bool; what follows a click is false where there was none.
+        labels: (n, T) bool; what follows a click is false where there was none. A rejection is no
+            click, and needs none.
     """
 
     ts_ms: int
@@ -115,4 +117,5 @@ def _labels(example: Example) -> NDArray[np.bool_]:
     clicked = example.had("click")
     dwelt = example.column("dwell_s") >= DWELL_S
     converted = np.any([example.had(each) for each in _CONVERSIONS], axis=0)
-    return np.column_stack([clicked, clicked & dwelt, clicked & converted])
+    rejected = np.any([example.had(each) for each in _REJECTIONS], axis=0)
+    return np.column_stack([clicked, clicked & dwelt, clicked & converted, rejected])

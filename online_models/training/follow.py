@@ -31,6 +31,7 @@ from online_models.artifacts.new_ranker import write_with_ranker
 from online_models.artifacts.registry import Registry
 from online_models.artifacts.sessions import OnnxModel
 from online_models.features import FEATURES
+from online_models.tasks import GIVEN_CLICK, counted
 from online_models.training.calibration import platt
 from online_models.training.checkpoint import load_checkpoint, save_checkpoint
 from online_models.training.export import export_ranker
@@ -290,8 +291,11 @@ def _calibrated(probabilities: NDArray[np.float32], labels: NDArray[np.bool_]) -
     """Return (n, T) probabilities in the same order, as large as the (n, T) labels say."""
     log_odds = torch.logit(torch.from_numpy(probabilities).double()).clamp(-_MOST_ODDS, _MOST_ODDS)
     columns = []
-    for scores, came in zip(log_odds.T, torch.from_numpy(labels).T, strict=True):
-        slope, intercept = platt(scores, came)
+    rows = np.where(GIVEN_CLICK, True, counted(labels))  # as their columns count, see the tasks
+    for scores, came, counts in zip(
+        log_odds.T, torch.from_numpy(labels).T, torch.from_numpy(rows).T, strict=True
+    ):
+        slope, intercept = platt(scores[counts], came[counts])
         columns.append(torch.sigmoid(slope * scores + intercept))
     calibrated: Probabilities = torch.stack(columns, dim=1).numpy()
     return calibrated

@@ -5,8 +5,8 @@ and Langford 1999, "Beating the hold-out"). That speaks of the learner as it wen
 where it has come to, so the candidate as it stands is asked about the same answers too: a last
 mini-batch that spoilt it shows there.
 
-Clicks decide. How well is foreseen what follows them is told beside it and refuses nobody: it comes
-too seldom to decide anything.
+Clicks decide. How well the other tasks are predicted is reported beside it and refuses nobody: they
+happen too seldom to decide anything.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_models.maths.classification import calibration_ratio, log_loss
-from online_models.tasks import TASKS
+from online_models.tasks import GIVEN_CLICK, TASKS, counted
 
 Probabilities = NDArray[np.float64]
 
@@ -81,8 +81,8 @@ class Verdict:
 def judge(trial: Trial, rules: GateRules) -> Verdict:
     """Return whether a candidate may serve, and the figures that decide it.
 
-    >>> labels = np.array([[True, False, False], [False, False, False]] * 200)
-    >>> sure, unsure = np.where(labels, 0.9, 0.1), np.full((400, 3), 0.5)
+    >>> labels = np.array([[True, False, False, False], [False] * 4] * 200)
+    >>> sure, unsure = np.where(labels, 0.9, 0.1), np.full((400, 4), 0.5)
     >>> judge(Trial(400, labels, sure, sure, unsure), GateRules()).passed
     True
     >>> judge(Trial(400, labels, unsure, sure, sure), GateRules()).reasons
@@ -117,12 +117,16 @@ def judge(trial: Trial, rules: GateRules) -> Verdict:
 
 
 def _figures(trial: Trial, task: int) -> dict[str, float]:
-    """Return log loss and calibration of those who are asked, and the loss of the one in use."""
-    labels = trial.labels[:, task]
-    figures = {"log_loss_in_use": log_loss(trial.in_use[:, task], labels)}
+    """Return log loss and calibration of those who are asked, and the loss of the one in use.
+
+    Over the slots on which the column of the task counts.
+    """
+    counts = slice(None) if GIVEN_CLICK[task] else counted(trial.labels)[:, task]
+    labels = trial.labels[counts, task]
+    figures = {"log_loss_in_use": log_loss(trial.in_use[counts, task], labels)}
     for when, probabilities in (
-        ("before_learning", trial.foreseen[:, task]),
-        ("as_it_stands", trial.candidate[:, task]),
+        ("before_learning", trial.foreseen[counts, task]),
+        ("as_it_stands", trial.candidate[counts, task]),
     ):
         figures[f"log_loss_{when}"] = log_loss(probabilities, labels)
         figures[f"calibration_{when}"] = calibration_ratio(probabilities, labels)

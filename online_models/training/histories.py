@@ -7,11 +7,12 @@ event answers, that is the time of the impression: by the event itself, the item
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.events.schema import IMPRESSION, INTERACTION
+from freshet.core.events.schema import ENCODED, IMPRESSION, INTERACTION, REJECTION
 from freshet.core.state.records import HISTORY_LENGTH
 from online_models.training.log import TARGET, TrainingLog
 
@@ -97,6 +98,28 @@ class Histories:
         repeated = (batch.mask & (batch.items == self._log.item[candidates][:, None])).any(axis=1)
         kept = candidates[~repeated & (self.asked_at[candidates] >= start)]
         return thinned(kept[np.argsort(self.asked_at[kept], kind="stable")], most)
+
+    def rejections(self, start: int, end: int, most: int) -> NDArray[np.int64]:
+        """Return events that reject an item, evenly spread; see `requests` for the arguments."""
+        events = start + np.flatnonzero(REJECTION[self._log.kind[start:end]])
+        kept = events[self.asked_at[events] >= start]
+        return thinned(kept[np.argsort(self.asked_at[kept], kind="stable")], most)
+
+
+def encoded(batch: HistoryBatch) -> HistoryBatch:
+    """Return histories as the encoder reads them: without rejections and skips, see `ENCODED`.
+
+    What is left moves up, so that no position is empty before the end, as when serving asks.
+    """
+    kept = batch.mask & ENCODED[batch.types]
+    order = np.argsort(~kept, axis=1, kind="stable")
+    mask = np.take_along_axis(kept, order, axis=1)
+
+    def moved(values: NDArray[Any]) -> NDArray[Any]:
+        return np.where(mask, np.take_along_axis(values, order, axis=1), 0)
+
+    ages_s = moved(batch.ages_s).astype(np.float32)
+    return HistoryBatch(moved(batch.items), moved(batch.types), ages_s, mask)
 
 
 def _asked_at(log: TrainingLog) -> NDArray[np.int64]:

@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from freshet.core.errors import FreshetError
 from freshet.core.events.examples import MOST_DWELL_S
 from freshet.core.events.partition import item_hashes
-from freshet.core.events.schema import INTERACTION, PREFERENCE, TYPE_CODES, VISIT, Event, Item
+from freshet.core.events.schema import (
+    INTERACTION,
+    PREFERENCE,
+    TYPE_CODES,
+    VISIT,
+    Event,
+    Item,
+    effective_type,
+)
+from freshet.core.settings import Settings
 
 LEAST_TARGETS = 200
 """A log with fewer visits teaches nothing that a counter does not know."""
@@ -45,7 +54,7 @@ class TrainingLog:
         created_ts_ms: (n_items,) as the catalogue says, 0 = unknown.
         user: (n,) number of each event's user.
         item: (n,) row of each event's item.
-        kind: (n,) code of each event's type.
+        kind: (n,) code of the type that each event counts as; see `effective_type`.
         ts_ms: (n,) event times, ascending.
         dwell_s: (n,) float64, how long a `dwell` lasted, 0 for all other types.
         draw: (n,) uint32 random bits of each event, from its id.
@@ -85,23 +94,27 @@ class TrainingLog:
         return np.where(created > 0, np.minimum(exists, by_catalogue), exists)
 
 
-def build_log(events: Iterable[Event], items: Sequence[Item]) -> TrainingLog:
+def build_log(
+    events: Iterable[Event], items: Sequence[Item], *, low_rating: float | None = None
+) -> TrainingLog:
     """Return the log of these events.
 
     Args:
         events: in any order.
         items: the catalogue; items of events that are not in it are added without content.
+        low_rating: the most stars of a dislike; as the setting is by default where it is None.
 
     Raises:
         LogTooShortError: when there is too little to learn from.
     """
     catalogue = {item.item_id: item for item in items}
     users: dict[str, int] = {}
+    low = Settings().low_rating if low_rating is None else low_rating
     rows: list[tuple[int, str, int, int, float, int]] = []
     for event in events:
         user = users.setdefault(event.user_id, len(users))
         draw = xxhash.xxh3_64_intdigest(event.event_id.encode()) >> 32
-        kind = TYPE_CODES[event.type]
+        kind = effective_type(TYPE_CODES[event.type], event.value, low)
         rows.append((user, event.item_id, kind, event.ts_ms, _dwell_s(event), draw))
         if event.item_id not in catalogue:
             catalogue[event.item_id] = Item(item_id=event.item_id)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from online_models.training.budget import Budget
 from online_models.training.encoder import EncoderModel, Negatives, fit_encoder, fit_first, step
-from online_models.training.histories import Histories, HistoryBatch
+from online_models.training.histories import Histories, HistoryBatch, encoded
 from online_models.training.log import TrainingLog
 from online_models.training.windows import WindowBatch
 
@@ -136,7 +136,7 @@ class LoneEncoder:
 
     def _windows(self, events: NDArray[np.int64]) -> WindowBatch:
         """Return the histories before events, each with the event as its only target."""
-        history = self._histories.before(events)
+        history = encoded(self._histories.before(events))
         length = max(int(history.mask.sum(axis=1).max()), 1)
         mask, ages_s = history.mask[:, :length], history.ages_s[:, :length]
         targets = np.full(mask.shape, -1)

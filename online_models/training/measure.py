@@ -18,17 +18,19 @@ from torch import nn
 from online_models.features import FEATURES, SOURCES
 from online_models.maths.accuracy import mrr_at, ndcg_at, rank_of, recall_at
 from online_models.maths.classification import auc, calibration_ratio
-from online_models.tasks import TASKS
+from online_models.maths.slate_auc import slate_aucs
+from online_models.tasks import GIVEN_CLICK, TASKS
 from online_models.training.encoder import EncoderModel
 from online_models.training.exposures import Exposure
 from online_models.training.histories import Histories
+from online_models.training.labelled_rows import LabelledRows
 from online_models.training.log import TARGET, TrainingLog
-from online_models.training.ranker import probabilities_of, scores_of
+from online_models.training.ranker import scores_of
 from online_models.training.shown import Shown
-from online_models.training.shown_rows import ShownRows
 
 RECENT_EVENTS: Final = 2_000  # window of the recent-popular baseline
 _FUSED: Final = FEATURES.index("fused_rank")
+_AT_ONCE: Final = 20_000  # rows that are ranked together
 
 Ranks = NDArray[np.int64]
 """(n,) rank of the right item of each request, from 0; -1 = not ranked."""
@@ -118,54 +120,68 @@ def ranker_ranks(ranker: nn.Module, exposures: Sequence[Exposure]) -> dict[str, 
     return {"fusion": ranks[0], "ranker": ranks[1]}
 
 
-def task_figures(
-    ranker: nn.Module, exposures: Sequence[Exposure], shown: Sequence[Shown] = ()
-) -> dict[str, dict[str, float]]:
-    """Return how well each task is foreseen of the candidates, of tasks that came true at all.
+def task_figures(ranker: nn.Module, rows: LabelledRows) -> dict[str, dict[str, float]]:
+    """Return how well each task is predicted, of tasks that happened at all.
 
-    Clicks are foreseen of what was shown instead, where slates tell enough of them.
+    Args:
+        ranker: asked for probabilities.
+        rows: of the population that the ranker is calibrated on; of another, its probabilities
+            mean nothing.
 
     Returns:
-        By task: how often it came true, the AUC over all candidates, and predicted over true; of
-        what follows a click also the AUC among the targets, which does not rest on foreseeing the
-        click.
+        By task, over the rows on which its column counts: how often it happened, the AUC, and
+        predicted over true; of what follows a click also the AUC among what was clicked, which
+        does not rest on predicting the click.
     """
-    if not exposures:
-        return {}
-    foreseen = np.concatenate([probabilities_of(ranker, each) for each in exposures])  # (n, T)
-    labels = np.concatenate([_labels(each) for each in exposures])  # (n, T)
-    clicked = labels[:, 0]
+    predicted = _probabilities(ranker, rows)
+    labels, clicked = rows.labels.numpy(), rows.clicked.numpy()
     found = {}
     for task, name in enumerate(TASKS):
-        came, predicted = labels[:, task], foreseen[:, task]
-        if not came.any():
+        # A column of P(click) P(task | click) speaks of all rows that can be clicked on.
+        counts = rows.rows[:, 0 if GIVEN_CLICK[task] else task].numpy()
+        happened = labels[counts, task]
+        if not happened.any():
             continue
-        found[name] = _foreseen(predicted, came)
-        if task:
-            given = np.round(predicted[clicked] / foreseen[clicked, 0], 6)  # rounding orders none
-            found[name]["auc_given_click"] = round(auc(given, came[clicked]), 4)
-    clicks = ShownRows.of(shown)
-    if clicks.learnable:
-        with torch.no_grad():
-            predicted = ranker.eval()(clicks.features)[:, 0].numpy()
-        found["click"] = _foreseen(predicted, clicks.clicked.numpy())
+        found[name] = _figures_of(predicted[counts, task], happened)
+        if GIVEN_CLICK[task]:
+            given = predicted[clicked, task] / predicted[clicked, 0]
+            given = np.round(given, 6)  # rounding orders none
+            found[name]["auc_given_click"] = round(auc(given, labels[clicked, task]), 4)
     return found
 
 
-def _foreseen(predicted: NDArray[np.float32], came: NDArray[np.bool_]) -> dict[str, float]:
+def slate_figures(ranker: nn.Module, shown: Sequence[Shown]) -> dict[str, float]:
+    """Return how well the clicks within a slate are told from the rest; nothing without slates.
+
+    Returns:
+        The mean AUC within slates that hold both, of the ranker and of the fusion of the sources,
+        and how many slates these are.
+    """
+    rows = LabelledRows.of_shown(shown)
+    clicked, slates = rows.clicked.numpy(), rows.slates.numpy()
+    scores = {"ranker": _probabilities(ranker, rows)[:, 0], "fusion": rows.features[:, _FUSED]}
+    aucs = {name: slate_aucs(each, clicked, slates) for name, each in scores.items()}
+    mixed = len(aucs["ranker"])
+    if not mixed:
+        return {}
+    means = {name: round(float(each.mean()), 4) for name, each in aucs.items()}
+    return {**means, "slates": mixed}
+
+
+@torch.no_grad()
+def _probabilities(ranker: nn.Module, rows: LabelledRows) -> NDArray[np.float32]:
+    """Return (n, T), some rows at a time."""
+    ranker.eval()
+    parts = [ranker(part) for part in rows.features.split(_AT_ONCE)] if len(rows) else []
+    return np.concatenate([np.empty((0, len(TASKS)), np.float32), *map(np.asarray, parts)])
+
+
+def _figures_of(predicted: NDArray[np.float32], happened: NDArray[np.bool_]) -> dict[str, float]:
     return {
-        "true": int(came.sum()),
-        "auc": round(auc(predicted, came), 4),
-        "predicted_over_true": round(calibration_ratio(predicted, came), 3),
+        "true": int(happened.sum()),
+        "auc": round(auc(predicted, happened), 4),
+        "predicted_over_true": round(calibration_ratio(predicted, happened), 3),
     }
-
-
-def _labels(exposure: Exposure) -> NDArray[np.bool_]:
-    """Return (n, T) bool: those of the target, and nothing came of the other candidates."""
-    labels = np.zeros((len(exposure.features), len(TASKS)), np.bool_)
-    if exposure.target >= 0:
-        labels[exposure.target] = exposure.labels
-    return labels
 
 
 def remarks(test: dict[str, dict[str, float]]) -> list[str]:

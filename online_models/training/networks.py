@@ -14,7 +14,7 @@ from freshet.core.events.schema import EVENT_TYPES
 from freshet.core.state.records import EMBEDDING_DIM, HISTORY_LENGTH
 from online_models.content import CONTENT_DIM
 from online_models.features import FEATURES
-from online_models.tasks import TASKS
+from online_models.tasks import GIVEN_CLICK, TASKS
 from online_models.training.calibration import Calibration
 
 _HEADS = 2
@@ -208,8 +208,8 @@ class Ranker(nn.Module):
 
     One cross layer (Wang et al. 2021, "DCN V2", equation 1) before a small perceptron is what the
     tasks share; each has a head of its own, which starts at zero: an untrained ranker orders as the
-    fusion does, and says of what follows a click that it is as usual. Clicks shape what is shared,
-    so the heads of what follows also see the crossed features themselves.
+    fusion does, and says of the other tasks that they are as usual. Clicks shape what is shared, so
+    the heads of the others also see the crossed features themselves.
     """
 
     def __init__(self, mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> None:
@@ -236,13 +236,13 @@ class Ranker(nn.Module):
         self.last = nn.Linear(32, 1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
-        self.given_click = nn.Parameter(torch.zeros(len(TASKS) - 1, n + 32))
+        self.beside_click = nn.Parameter(torch.zeros(len(TASKS) - 1, n + 32))
         self.fusion_weight = nn.Parameter(torch.tensor(1.0))
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the scores of each candidate, (..., F) to (..., T).
 
-        That of a click stands first; the others are of what follows, given a click.
+        That of a click stands first.
         """
         x = ((features - self.mean) * self.scale).clamp(-5, 5)
         crossed = x * self.cross(x) + x  # (..., F)
@@ -250,11 +250,11 @@ class Ranker(nn.Module):
         fused = self.fusion_weight.abs() * features[..., self.fused]
         click = self.last(shared) + fused[..., None]
         seen = torch.cat([crossed, shared], dim=-1)  # (..., F + 32)
-        return torch.cat([click, functional.linear(seen, self.given_click)], dim=-1)
+        return torch.cat([click, functional.linear(seen, self.beside_click)], dim=-1)
 
     def of_clicks(self) -> list[nn.Parameter]:
-        """Return what clicks are foreseen with: all but the heads of what follows them."""
-        return [each for each in self.parameters() if each is not self.given_click]
+        """Return what clicks are predicted with: all but the heads of the other tasks."""
+        return [each for each in self.parameters() if each is not self.beside_click]
 
 
 class CalibratedRanker(nn.Module):
@@ -262,12 +262,16 @@ class CalibratedRanker(nn.Module):
 
     Attributes:
         epochs: how often it saw what it learned from; 0 for one that orders as the fusion does.
+        on_shown: whether its probabilities are of what is shown; else of what comes next.
     """
 
-    def __init__(self, ranker: Ranker, calibration: Calibration, epochs: int = 0) -> None:
+    def __init__(
+        self, ranker: Ranker, calibration: Calibration, epochs: int = 0, *, on_shown: bool = False
+    ) -> None:
         super().__init__()
         self.ranker = ranker
         self.epochs = epochs
+        self.on_shown = on_shown
         self.register_buffer("slopes", calibration.slopes)
         self.register_buffer("intercepts", calibration.intercepts)
 
@@ -282,10 +286,10 @@ class CalibratedRanker(nn.Module):
 
 
 def marginal(log_odds: Tensor) -> Tensor:
-    """Return (n, T) probabilities of (n, T) log-odds, all but the first of them given a click."""
+    """Return (n, T) probabilities of (n, T) log-odds, some of them given a click."""
     given = torch.sigmoid(log_odds)
-    click = given[:, :1]
-    return torch.cat([click, click * given[:, 1:]], dim=1)
+    click, follow = given[:, :1], slice(1, 1 + int(GIVEN_CLICK.sum()))
+    return torch.cat([click, click * given[:, follow], given[:, follow.stop :]], dim=1)
 
 
 def _gap_features(gaps_s: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ the position does. Serving knows no position: there the score alone is calibrate
 newest answers (Platt 1999), so that what is served is as large as what is clicked (after Guo et al.
 2019, "PAL", whose position tower is also dropped for serving).
 
-What follows a click is learned from clicked slots alone, once enough of it has come and not come.
+A task beside the click is learned from the slots where it counts, once enough of it has happened
+and not happened.
 """
 
 from __future__ import annotations
@@ -20,13 +21,19 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from online_models.tasks import TASKS
-from online_models.training.calibration import LEAST_LABELS, Calibration, base_rates, calibrate
+from online_models.training.calibration import (
+    LEAST_LABELS,
+    Calibration,
+    base_rates,
+    calibrate,
+    counted_rows,
+)
 from online_models.training.examined import MOST_POSITIONS, Floats, Rows
 from online_models.training.networks import CalibratedRanker, Ranker, marginal
-from online_models.training.ranker import loss_given_click
+from online_models.training.ranker import loss_beside_click
 
 _LEARNING_RATE: Final = 5e-4
-_LINE_LEARNING_RATE: Final = 5e-3  # also of the heads of what follows a click
+_LINE_LEARNING_RATE: Final = 5e-3  # also of the heads beside the click
 _WEIGHT_DECAY: Final = 1e-3
 _KEPT: Final = 0.99  # of the average at a step
 _MOST_NORM: Final = 1.0  # of the gradient
@@ -55,7 +62,7 @@ class OnlineRanker(nn.Module):
     def forward(self, features: Tensor, positions: Tensor) -> Tensor:
         """Return (n, T) log-odds, of (n, F) features at (n,) positions.
 
-        Where a slot stands is of no account for what follows its click.
+        The position of a slot counts for its click alone.
         """
         log_odds = self.calibration(self.ranker(features))
         return log_odds + functional.pad(self.position(positions), (0, len(TASKS) - 1))
@@ -77,14 +84,16 @@ class Learner:
         self._network = network
         self._seed = seed
         self._usual: float | None = None
-        self._came = torch.zeros(2, len(TASKS))  # of clicked slots, how many labels false and true
+        self._came = torch.zeros(
+            2, len(TASKS)
+        )  # how many labels were false and true, where they count
         self._served = AveragedModel(network.ranker, multi_avg_fn=get_ema_multi_avg_fn(_KEPT))
         self._served.eval()
         self._calibration = _frozen(network.calibration)
         self._optimiser = torch.optim.AdamW(
             [
                 {"params": network.ranker.of_clicks()},
-                {"params": [network.ranker.given_click], "lr": _LINE_LEARNING_RATE},
+                {"params": [network.ranker.beside_click], "lr": _LINE_LEARNING_RATE},
                 {
                     "params": [network.position.weight, network.lines],
                     "lr": _LINE_LEARNING_RATE,
@@ -105,7 +114,8 @@ class Learner:
         labels = torch.from_numpy(np.concatenate([new.labels, replayed.labels]))
         log_odds = self._network(features, positions)
         loss = functional.binary_cross_entropy_with_logits(log_odds[:, 0], labels[:, 0].float())
-        loss = loss + loss_given_click(log_odds, labels, self._learnable())
+        rows = counted_rows(labels)
+        loss = loss + loss_beside_click(log_odds, labels, rows, self._learnable())
         reached = float(loss.item())
         if self._is_absurd(reached):
             return None
@@ -114,8 +124,8 @@ class Learner:
         nn.utils.clip_grad_norm_(self._network.parameters(), _MOST_NORM)
         self._optimiser.step()
         self._served.update_parameters(self._network.ranker)
-        came = torch.from_numpy(new.labels[new.clicked])
-        self._came += torch.stack([(~came).sum(dim=0), came.sum(dim=0)])
+        came, counts = labels[: len(new)], rows[: len(new)]
+        self._came += torch.stack([(counts & ~came).sum(dim=0), (counts & came).sum(dim=0)])
         return reached
 
     @torch.no_grad()

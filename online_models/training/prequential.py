@@ -20,6 +20,7 @@ from online_models.training.challenger_choice import challenged
 from online_models.training.encoder import EncoderModel, fit_encoder, fit_first
 from online_models.training.exposures import Exposure
 from online_models.training.histories import Histories
+from online_models.training.labelled_rows import Population
 from online_models.training.log import TrainingLog
 from online_models.training.networks import CalibratedRanker
 from online_models.training.ranker import fit_ranker, refit_ranker
@@ -138,6 +139,9 @@ class PrequentialTrainer:
                 log=self._log,
                 budget=Budget.of(self._times.challenger_s),
                 rng=np.random.default_rng([self._seed, end]),  # the network's own draws stay
+                population=Population.of(
+                    known[:cut], known[cut:], shown[:shown_cut], shown[shown_cut:]
+                ),
             )
             log.info("before event %d: %s", end, choice.remark)
             self.ranker = choice.ranker

@@ -20,12 +20,17 @@ class Shown:
     Attributes:
         closed_at: the first event that no click on it can follow: it may be learned from then on.
         features: (k, F) float16, as they are logged, of its items that were offered.
-        clicked: (k,) bool.
+        labels: (k, T) bool.
     """
 
     closed_at: int
     features: NDArray[np.float16]
-    clicked: NDArray[np.bool_]
+    labels: NDArray[np.bool_]
+
+    @property
+    def clicked(self) -> NDArray[np.bool_]:
+        """(k,) bool."""
+        return self.labels[:, 0]
 
 
 def closed_before(slates: Iterable[Shown], end: int) -> list[Shown]:

@@ -13,7 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.events.schema import CLICK, IMPRESSION
+from freshet.core.events.schema import CLICK, IMPRESSION, REJECTION
+from online_models.tasks import CONVERSION, DWELL_S, TASKS
 from online_models.training.histories import Histories, thinned
 from online_models.training.log import TrainingLog
 
@@ -31,14 +32,19 @@ class Slate:
         asked_at: the first event that nobody may know.
         closed_at: the first event that no click on it can follow.
         items: (k,) distinct rows.
-        clicked: (k,) bool.
+        labels: (k, T) bool.
     """
 
     event: int
     asked_at: int
     closed_at: int
     items: Rows
-    clicked: NDArray[np.bool_]
+    labels: NDArray[np.bool_]
+
+    @property
+    def clicked(self) -> NDArray[np.bool_]:
+        """(k,) bool."""
+        return self.labels[:, 0]
 
 
 class Slates:
@@ -59,7 +65,7 @@ class Slates:
         answered, first = np.unique(
             self._slot(clicks, histories.asked_at[clicks]), return_index=True
         )
-        self._clicked = np.isin(self._slots, answered, assume_unique=True)
+        self._labels = self._labelled(histories)
         self.impressions: Rows = np.sort(self._events)
         answers = np.isin(answered, self._slots, assume_unique=True)
         self.clicks: Rows = np.sort(clicks[first[answers]])
@@ -89,10 +95,31 @@ class Slates:
                 asked_at=int(asked_at[slate]),
                 closed_at=int(closed_at[slate]),
                 items=items[first[slate] : behind[slate]],
-                clicked=self._clicked[first[slate] : behind[slate]],
+                labels=self._labels[first[slate] : behind[slate]],
             )
             for slate in kept.tolist()
         ]
+
+    def _labelled(self, histories: Histories) -> NDArray[np.bool_]:
+        """Return (n, T) bool: what became of each slot, by the events that answer it."""
+        log, n = self._log, len(self._slots)
+        if not n:
+            return np.zeros((0, len(TASKS)), np.bool_)
+        events = np.flatnonzero(log.kind != IMPRESSION)
+        named = self._slot(events, histories.asked_at[events])
+        slots = np.minimum(np.searchsorted(self._slots, named), n - 1)
+        answers = self._slots[slots] == named
+        events, slots = events[answers], slots[answers]
+        kinds = log.kind[events]
+
+        def had(some: NDArray[np.bool_]) -> NDArray[np.bool_]:
+            return np.bincount(slots[some], minlength=n) > 0
+
+        clicked = had(kinds == CLICK)
+        dwelt = np.bincount(slots, log.dwell_s[events], minlength=n) >= DWELL_S
+        return np.column_stack(
+            [clicked, clicked & dwelt, clicked & had(CONVERSION[kinds]), had(REJECTION[kinds])]
+        )
 
     def _slot(self, events: Rows, asked_at: Rows) -> Rows:
         """Return (n,) numbers of the slots of events: in the order of time, user and item."""

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from freshet.core.events.schema import Event, Item
+from freshet.core.events.schema import REJECTION, Event, Item
 from online_models.artifacts.registry import Registry
 from online_models.artifacts.write import write_bundle
 from online_models.training.budget import Budget
@@ -27,6 +27,7 @@ from online_models.training.encoder import EncoderModel, fit_encoder
 from online_models.training.export import export_encoder, export_item_tower, export_ranker
 from online_models.training.exposures import Exposure, Life
 from online_models.training.histories import Histories, thinned
+from online_models.training.labelled_rows import LabelledRows, Population
 from online_models.training.log import TrainingLog, build_log
 from online_models.training.measure import (
     counter_ranks,
@@ -34,6 +35,7 @@ from online_models.training.measure import (
     figures,
     ranker_ranks,
     remarks,
+    slate_figures,
     source_ranks,
     task_figures,
 )
@@ -56,7 +58,8 @@ _CHOOSING_REQUESTS: Final = 1_000
 _LEAST_REQUESTS: Final = 200  # of each part, slates among them, whatever they cost
 _REQUEST_SHARES: Final = (0.65, 0.15, 0.2)
 _PARTS: Final = ("train", "choose", "test")
-_SLATES_PER_REQUEST: Final = 0.5  # most of them, where the log holds impressions
+_SLATES_PER_REQUEST: Final = 0.5  # at most, where the log holds impressions
+_REJECTIONS_PER_REQUEST: Final = 0.25  # at most
 _AT_ONCE: Final = 50
 
 LiveLog = Callable[[TrainingLog, Sequence[Event]], Life]
@@ -109,6 +112,7 @@ def train(
     live: LiveLog,
     options: TrainOptions,
     created_ts_ms: int,
+    low_rating: float | None = None,
     report: Report = lambda _stage, _share: None,
 ) -> str:
     """Train on a log, publish the bundle, put it in use and return its version.
@@ -120,6 +124,7 @@ def train(
         live: lives the log through the product, for the ranker to learn from.
         options: how much to train.
         created_ts_ms: wall clock.
+        low_rating: see `build_log`.
         report: told the stage and the share of it that is done.
 
     Raises:
@@ -129,7 +134,7 @@ def train(
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     events = sorted(events, key=lambda event: event.ts_ms)
-    log = build_log(events, items)
+    log = build_log(events, items, low_rating=low_rating)
     with closing(live(log, events)) as life:
         models = fit(log, life, options, report)
     report("export", 0.0)
@@ -179,6 +184,8 @@ def fit(log: TrainingLog, life: Life, options: TrainOptions, report: Report) -> 
         parts[1].exposures,
         shown=parts[0].shown,
         shown_later=parts[1].shown,
+        rejected=parts[0].rejected,
+        rejected_later=parts[1].rejected,
         epochs=_RANKER_EPOCHS,
         budget=budget.share(_RANKER_SHARE),
         rng=rng,
@@ -193,6 +200,7 @@ def fit(log: TrainingLog, life: Life, options: TrainOptions, report: Report) -> 
             log=log,
             budget=budget.share(_CHALLENGER_SHARE),
             rng=np.random.default_rng([options.seed, 1]),  # who challenges changes nobody else
+            population=_population(parts),
             report=lambda share: report("challenger", share),
         )
     metrics = _measure(log, histories, model, choice, parts)
@@ -211,6 +219,7 @@ def fit(log: TrainingLog, life: Life, options: TrainOptions, report: Report) -> 
             network,
             [each for part in parts for each in part.exposures],
             shown=[each for part in parts for each in part.shown],
+            rejected=[each for part in parts for each in part.rejected],
             budget=budget.share(_REFIT_RANKER_SHARE),
             rng=rng,
         )
@@ -223,9 +232,18 @@ class _Part:
 
     exposures: list[Exposure] = field(default_factory=list)
     shown: list[Shown] = field(default_factory=list)
+    rejected: list[Exposure] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return len(self.exposures) + len(self.shown)
+        return len(self.exposures) + len(self.shown) + len(self.rejected)
+
+
+def _population(parts: Sequence[_Part]) -> Population:
+    """Return what the tasks are learned from and calibrated by."""
+    early, late = parts[:2]
+    return Population.of(
+        early.exposures, late.exposures, early.shown, late.shown, early.rejected, late.rejected
+    )
 
 
 def _expose(
@@ -245,11 +263,13 @@ def _expose(
     edges = [*(log.cut(share) for share in CUTS), len(log)]
     slates = Slates(log, histories)
     asks: list[list[int | Slate]] = []
+    rejections = set(np.flatnonzero(REJECTION[log.kind]).tolist())
     for share, start, end in zip(_REQUEST_SHARES, edges, edges[1:], strict=False):
         most = max(int(share * options.requests), _LEAST_REQUESTS)
         events = histories.requests(start, end, most)
         shown = slates.between(start, end, int(_SLATES_PER_REQUEST * most))
-        asks.append(_in_order(histories, events, shown))
+        rejected = histories.rejections(start, end, int(_REJECTIONS_PER_REQUEST * most))
+        asks.append(_in_order(histories, np.union1d(events, rejected), shown))
     waiting = [np.arange(len(each)) for each in asks]
     parts = [_Part(), _Part(), _Part()]
     done = 0
@@ -259,9 +279,10 @@ def _expose(
                 ask = asks[number][place]
                 if isinstance(ask, Slate):
                     part.shown.append(life.show(ask))
-                else:
-                    exposure = life.expose(ask).known_before(edges[number + 1])
-                    part.exposures.append(exposure if number else exposure.thinned(rng))
+                    continue
+                exposure = life.expose(ask).known_before(edges[number + 1])
+                exposure = exposure if number else exposure.thinned(rng)
+                (part.rejected if ask in rejections else part.exposures).append(exposure)
             done += len(places[:_AT_ONCE])
             waiting[number] = places[_AT_ONCE:]
             left = sum(map(len, waiting))
@@ -290,7 +311,10 @@ def _measure(
     parts: list[_Part],
 ) -> dict[str, Any]:
     """Return what the manifest says of the models."""
-    exposures = parts[2].exposures
+    exposures, shown = parts[2].exposures, parts[2].shown
+    rows = LabelledRows.of_shown(shown)
+    if not choice.ranker.on_shown:
+        rows = LabelledRows.of_candidates(exposures, parts[2].rejected)
     events = np.array([each.event for each in exposures], np.int64)
     ranks = {
         **ranker_ranks(choice.ranker, exposures),
@@ -303,7 +327,9 @@ def _measure(
     return {
         "test": test,
         "candidate_recall": round(float(np.mean([each.target >= 0 for each in exposures])), 4),
-        "tasks": task_figures(choice.ranker, exposures, parts[2].shown),
+        "tasks": task_figures(choice.ranker, rows),
+        "tasks_of": "what was shown" if choice.ranker.on_shown else "candidates",
+        "slate_auc": slate_figures(choice.ranker, shown),
         "challenger": choice.metrics,
         "requests": {name: len(part.exposures) for name, part in zip(_PARTS, parts, strict=True)},
         "slates": {name: len(part.shown) for name, part in zip(_PARTS, parts, strict=True)},

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.events.schema import INTERACTION
+from freshet.core.events.schema import ENCODED
 from freshet.core.state.records import HISTORY_LENGTH
 from online_models.training.log import TARGET, TrainingLog
 
@@ -43,11 +43,11 @@ class WindowBatch:
 
 
 class Windows:
-    """The windows of all users over the events before some event."""
+    """The windows of all users over the events before some event, of the types that are read."""
 
     def __init__(self, log: TrainingLog, end: int) -> None:
-        interactions = np.flatnonzero(INTERACTION[log.kind[:end]])
-        by_user = interactions[np.argsort(log.user[interactions], kind="stable")]
+        read = np.flatnonzero(ENCODED[log.kind[:end]])
+        by_user = read[np.argsort(log.user[read], kind="stable")]
         self._item, self._kind = log.item[by_user], log.kind[by_user]
         self._ts_ms, user = log.ts_ms[by_user], log.user[by_user]
         span_ms = max(log.ts_ms[end - 1] - log.ts_ms[0], 1)

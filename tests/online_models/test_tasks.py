@@ -1,7 +1,9 @@
 """The tasks are what the schema makes of them."""
 
+import numpy as np
+
 from freshet.core.events.schema import EVENT_TYPES
-from online_models.tasks import CONVERSION, TASKS
+from online_models.tasks import CONVERSION, GIVEN_CLICK, NEGATIVE, TASKS, counted
 
 
 def test_a_conversion_says_more_than_a_click() -> None:
@@ -10,6 +12,20 @@ def test_a_conversion_says_more_than_a_click() -> None:
     assert names == {"like", "cart", "purchase", "share", "follow"}
 
 
-def test_the_click_comes_first() -> None:
-    """All others are foreseen given it."""
-    assert TASKS[0] == "click"
+def test_the_tasks_stand_in_the_order_of_the_graph() -> None:
+    """The click first, then what is predicted given it, then what needs none."""
+    assert TASKS == ("click", "dwell", "conversion", "negative")
+    assert GIVEN_CLICK.tolist() == [False, True, True, False]
+    assert TASKS[NEGATIVE] == "negative"
+
+
+def test_each_task_counts_on_rows_of_its_own() -> None:
+    """A row that nobody responded to says something of clicks alone."""
+    nothing, clicked = [False] * 4, [True, False, False, False]
+    rejected, both = [False, False, False, True], [True, False, False, True]
+    assert counted(np.array([nothing, clicked, rejected, both])).tolist() == [
+        [True, False, False, False],
+        [True, True, True, True],
+        [True, False, False, True],
+        [True, True, True, True],
+    ]

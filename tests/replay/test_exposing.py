@@ -13,6 +13,7 @@ from freshet.core.settings import Settings
 from online_models.artifacts.tiny import tiny_items
 from online_models.features import FEATURES, SOURCES
 from online_models.training.histories import Histories
+from online_models.training.labels import NEVER
 from online_models.training.log import build_log
 from online_models.training.slates import Slates
 from replay.exposing import ExposingLife
@@ -145,11 +146,11 @@ def test_what_came_of_a_request_is_its_label_and_no_feature(begin: Begin) -> Non
     ]
     one = begin(events).expose(event)
     two = begin([*events[: event + 1], *after, *events[event + 1 :]]).expose(event)
-    assert one.labels == (True, False, False)
-    assert two.labels == (True, True, True)
-    assert two.followed_at == (event + 1, event + 2)
+    assert one.labels == (True, False, False, False)
+    assert two.labels == (True, True, True, False)
+    assert two.followed_at == (event + 1, event + 2, NEVER)
     assert np.array_equal(one.features, two.features)
-    assert begin(events, []).expose(0).labels == (True, False, False)
+    assert begin(events, []).expose(0).labels == (True, False, False, False)
 
 
 def test_a_newcomer_is_exposed_to_what_is_popular(begin: Begin) -> None:

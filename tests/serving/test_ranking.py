@@ -12,12 +12,12 @@ import pytest
 from freshet.core.events.schema import Item
 from freshet.core.settings import Settings
 from online_models.features import FEATURES, Candidates, compute_features
-from online_models.tasks import TASKS
+from online_models.tasks import NEGATIVE, TASKS
 from serving import ranking
 from serving.answer import Query
 from serving.filters import keep
 from serving.moment import hydrate
-from serving.ranking import Ranked, rank, rerank, task_weights
+from serving.ranking import Ranked, rank, rerank, task_scores, task_weights
 from serving.sources.gather import gather
 
 NOW_MS = 1_763_800_000_000
@@ -123,7 +123,7 @@ async def test_a_ranker_that_answers_nonsense_puts_it_last(
     union = keep(moment, gather(moment, query), query)
 
     def foreseen(_: object, features: Any) -> Any:
-        nonsense = np.linspace(0, 1, len(features), dtype=np.float32)[:, None] * [1, 0.5, 0.5]
+        nonsense = np.linspace(0, 1, len(features), dtype=np.float32)[:, None] * [1, 0.5, 0.5, 0.5]
         nonsense[::2] = np.nan
         return nonsense
 
@@ -132,7 +132,7 @@ async def test_a_ranker_that_answers_nonsense_puts_it_last(
     assert np.isfinite(ranked.scores[rerank(moment, ranked, 5)]).all()
 
 
-@pytest.mark.parametrize("valued", TASKS)
+@pytest.mark.parametrize("valued", TASKS[:NEGATIVE])
 async def test_the_order_follows_what_the_installation_values(
     state: Any, monkeypatch: pytest.MonkeyPatch, valued: str
 ) -> None:
@@ -142,6 +142,7 @@ async def test_the_order_follows_what_the_installation_values(
         type(state.live.current.bundle), "probabilities", lambda _, given: foreseen[: len(given)]
     )
     values = {} if valued == "click" else {f"value_{valued}": 1_000.0}
+    values["value_negative"] = 0.0
     valuing = replace(state, settings=msgspec.structs.replace(state.settings, **values))
     scores = (await ranked_for(valuing, "nobody")).scores
     column = foreseen[: len(scores), TASKS.index(valued)]
@@ -154,8 +155,8 @@ async def test_the_order_follows_what_the_installation_values(
 def test_a_score_weighs_the_tasks_by_their_values() -> None:
     """A click is worth 1, and the whole is still a probability."""
     weights = task_weights(Settings(value_dwell=0.5, value_conversion=2.5))
-    assert weights.tolist() == pytest.approx([0.25, 0.125, 0.625])
-    assert task_weights(Settings()).tolist() == [1, 0, 0]
+    assert weights.tolist() == pytest.approx([0.25, 0.125, 0.625, 0])
+    assert task_weights(Settings()).tolist() == [1, 0, 0, 0]
 
 
 async def test_the_ranker_is_shown_what_speaks_against_each_item(
@@ -218,7 +219,7 @@ async def test_who_rejected_nothing_is_ranked_to_the_last_bit_as_before(
     users.act("ann", "item-1")
     ranked = await ranked_for(state, "ann")
     bundle = state.live.current.bundle
-    own = bundle.probabilities(ranked.features) @ task_weights(state.settings)
+    own = task_scores(bundle.probabilities(ranked.features), state.settings)
     assert ranked.scores.tobytes() == own.astype(np.float32).tobytes()
 
 
@@ -237,3 +238,22 @@ async def test_failing_aversion_leaves_the_scores(
     assert moment.stages.degraded == ["aversion"]
     assert ranked.factors.tolist() == [1] * len(ranked.union)
     assert state.items.table.row("item-0") not in ranked.union.rows
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_what_would_be_rejected_loses_a_share_of_its_score(value: float) -> None:
+    """From nothing to the value, in proportion; nothing is below 0, and nothing without an end."""
+    rejected = np.linspace(0, 1, 11, dtype=np.float32)
+    probabilities = np.full((11, len(TASKS)), 0.3, np.float32)
+    probabilities[:, NEGATIVE] = rejected
+    scores = task_scores(probabilities, Settings(value_negative=value))
+    assert scores == pytest.approx(0.3 * (1 - value * rejected), abs=1e-6)
+    assert (scores >= 0).all()
+    assert np.isfinite(np.log(np.maximum(scores, np.finfo(np.float32).tiny))).all()
+
+
+def test_by_default_of_two_alike_the_one_that_is_rejected_more_comes_last() -> None:
+    """Though it is clicked on a little more often."""
+    alike = np.array([[0.20, 0, 0, 0.0], [0.22, 0, 0, 0.4]], np.float32)
+    scores = task_scores(alike, Settings())
+    assert scores[0] > scores[1] > 0

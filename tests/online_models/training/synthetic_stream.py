@@ -23,6 +23,7 @@ SLOTS = 10
 START_MS = 1_760_000_000_000
 GOOD = FEATURES.index("momentum_z")
 BAD = FEATURES.index("age_z")
+REPELLING = FEATURES.index("popularity_gap_z")
 ABSORBING = FEATURES.index("category_affinity_z")
 POSITION_EFFECT = -0.2  # log-odds for each position further down
 
@@ -37,6 +38,11 @@ def dwell_truth(features: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(1.5 * features[:, ABSORBING] - 0.5, np.float64)
 
 
+def rejection_truth(features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Log-odds that a slot which is not clicked on is hidden, (n,)."""
+    return np.asarray(2.0 * features[:, REPELLING] - 3.5, np.float64)
+
+
 def stream(
     first: int, last: int, *, seed: int = 0, inverted: bool = False, given_by: str = "m"
 ) -> Iterator[LoggedExample]:
@@ -49,7 +55,10 @@ def stream(
         odds = truth(features.astype(np.float32)) + POSITION_EFFECT * np.arange(SLOTS)
         clicked = rng.random(SLOTS) < 1 / (1 + np.exp(odds if inverted else -odds))
         dwelt = rng.random(SLOTS) < 1 / (1 + np.exp(-dwell_truth(features.astype(np.float32))))
-        made = example(number, features, clicked, clicked & dwelt, given_by=given_by)
+        hidden = rng.random(SLOTS) < 1 / (1 + np.exp(-rejection_truth(features.astype(np.float32))))
+        made = example(
+            number, features, clicked, clicked & dwelt, ~clicked & hidden, given_by=given_by
+        )
         yield LoggedExample(number % 2, number // 2, made)
 
 
@@ -58,6 +67,7 @@ def example(
     features: NDArray[np.float16],
     clicked: NDArray[np.bool_],
     dwelt: NDArray[np.bool_] | None = None,
+    hidden: NDArray[np.bool_] | None = None,
     *,
     given_by: str = "m",
 ) -> Example:
@@ -65,6 +75,8 @@ def example(
     n = len(clicked)
     dwelt = np.zeros(n, np.bool_) if dwelt is None else dwelt
     responses = (1 << TYPE_CODES["impression"]) + clicked * (1 << TYPE_CODES["click"])
+    if hidden is not None:
+        responses = responses + hidden * (1 << TYPE_CODES["hide"])
     return Example(
         request_id=f"r{number}",
         ts_ms=START_MS + 1000 * number,

@@ -8,12 +8,13 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from online_models.tasks import TASKS
+from online_models.tasks import NEGATIVE, TASKS
 from online_models.training.calibration import (
     LEAST_LABELS,
     Calibration,
     base_rates,
     calibrate,
+    counted_rows,
     is_learnable,
     level,
     platt,
@@ -59,19 +60,21 @@ def test_a_line_for_the_click_leaves_the_others() -> None:
     """In a copy."""
     lines = Calibration(torch.ones(len(TASKS)), torch.zeros(len(TASKS)))
     changed = lines.with_click(2.0, 3.0)
-    assert changed.slopes.tolist() == [2, 1, 1]
-    assert changed.intercepts.tolist() == [3, 0, 0]
-    assert lines.slopes.tolist() == [1, 1, 1]
+    assert changed.slopes.tolist() == [2, 1, 1, 1]
+    assert changed.intercepts.tolist() == [3, 0, 0, 0]
+    assert lines.slopes.tolist() == [1, 1, 1, 1]
 
 
-def test_what_follows_a_click_is_fitted_to_clicks_alone() -> None:
-    """Each task to its own line; what was not clicked would pull them down."""
+def test_each_task_is_fitted_to_the_rows_where_it_counts() -> None:
+    """Each to its own line; rows where it does not count would pull it down."""
     generator = torch.Generator().manual_seed(1)
     scores = torch.randn(40_000, len(TASKS), generator=generator)
-    truth = Calibration(torch.tensor([0.7, 1.2, 0.5]), torch.tensor([-1.0, -0.5, 1.0]))
+    truth = Calibration(torch.tensor([0.7, 1.2, 0.5, 0.8]), torch.tensor([-1.0, -0.5, 1.0, -0.5]))
     labels = torch.rand(scores.shape, generator=generator) < torch.sigmoid(truth(scores))
-    labels[:, 1:] &= labels[:, :1]
-    found = calibrate(scores, labels, base_rates(labels))
+    labels[:, 1:3] &= labels[:, :1]
+    rows = counted_rows(labels)
+    rows[:, NEGATIVE] = rows[:, 0]  # here it counts everywhere
+    found = calibrate(scores, labels, base_rates(labels), rows)
     assert found.slopes.tolist() == pytest.approx(truth.slopes.tolist(), abs=0.12)
     assert found.intercepts.tolist() == pytest.approx(truth.intercepts.tolist(), abs=0.12)
 
@@ -79,19 +82,23 @@ def test_what_follows_a_click_is_fitted_to_clicks_alone() -> None:
 def test_what_cannot_be_learned_keeps_its_line() -> None:
     """The click is fitted whatever there is of it."""
     labels = torch.zeros(200, len(TASKS), dtype=torch.bool)
-    labels[:100, 0] = labels[:20, 1] = labels[:99, 2] = True
-    otherwise = Calibration(torch.tensor([9.0, 2.0, 3.0]), torch.tensor([9.0, -2.0, -3.0]))
+    labels[:100, 0] = labels[:20, 1] = labels[:99, 2] = labels[100:120, 3] = True
+    otherwise = Calibration(
+        torch.tensor([9.0, 2.0, 3.0, 4.0]), torch.tensor([9.0, -2.0, -3.0, -4.0])
+    )
     found = calibrate(torch.zeros(200, len(TASKS)), labels, otherwise)
-    assert found.intercepts.tolist() == pytest.approx([0, -2, -3], abs=1e-3)
-    assert found.slopes.tolist()[1:] == [2, 3]
+    assert found.intercepts.tolist() == pytest.approx([0, -2, -3, -4], abs=1e-3)
+    assert found.slopes.tolist()[1:] == [2, 3, 4]
 
 
 def test_base_rates_are_smoothed() -> None:
-    """Half a label more of either kind; of what follows, among the clicks."""
+    """Half a label more of either kind, among the rows where each task counts."""
     labels = torch.zeros(20, len(TASKS), dtype=torch.bool)
-    labels[:10, 0] = labels[:4, 1] = True
+    labels[:10, 0] = labels[:4, 1] = labels[8:13, 3] = True
     usual = base_rates(labels)
-    assert torch.sigmoid(usual.intercepts).tolist() == pytest.approx([0.5, 4.5 / 11, 0.5 / 11])
+    assert torch.sigmoid(usual.intercepts).tolist() == pytest.approx(
+        [0.5, 4.5 / 11, 0.5 / 11, 5.5 / 14]
+    )
     assert usual(torch.randn(3, len(TASKS))).tolist() == [usual.intercepts.tolist()] * 3
 
 

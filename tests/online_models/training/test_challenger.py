@@ -39,7 +39,7 @@ def some_exposures(n: int, seed: int) -> list[Exposure]:
         stayed = rng.random() < (0.9 if features[target, 7] > 0 else 0.2)
         ranks = np.zeros((_CANDIDATES, len(SOURCES)), np.int16)
         found.append(
-            Exposure(event, target, features, ranks, (event + 1 if stayed else NEVER, NEVER))
+            Exposure(event, target, features, ranks, (event + 1 if stayed else NEVER, NEVER, NEVER))
         )
     return found
 
@@ -73,7 +73,7 @@ def test_what_follows_a_click_has_trees_of_its_own(trees: TreeRanker) -> None:
     """Of the stay; nobody ever bought anything, so that a purchase stays nearly impossible."""
     stayed: dict[bool, list[float]] = {True: [], False: []}
     for each in some_exposures(200, 3):
-        click, dwell, conversion = probabilities_of(trees, each)[each.target]
+        click, dwell, conversion, _ = probabilities_of(trees, each)[each.target]
         stayed[bool(each.features[each.target, 7] > 0)].append(dwell / click)
         assert conversion < 0.01 * click
     assert np.mean(stayed[True]) > np.mean(stayed[False]) + 0.4

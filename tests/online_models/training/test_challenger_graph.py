@@ -18,7 +18,7 @@ from online_models.training.challenger_graph import Node, float32_at_most, fores
 
 pytestmark = pytest.mark.training
 
-_LINES = (np.array([1.0, 2.0, 0.5], np.float32), np.array([-1.0, 0.0, 0.3], np.float32))
+_LINES = (np.array([1.0, 2.0, 0.5, 0.7], np.float32), np.array([-1.0, 0.0, 0.3, 0.1], np.float32))
 _HALVES = np.array([0.1, -0.1, 1 / 3, 6e-8, 2.5, FEATURE_LIMIT, -FEATURE_LIMIT], np.float16)
 
 
@@ -57,7 +57,7 @@ def answers(forests: list[list[Node]], rows: NDArray[np.float32], folder: Path) 
 def expected(forests: list[list[Node]], rows: NDArray[np.float32]) -> NDArray[np.float64]:
     scores = np.array([[walked(forest, row) for forest in forests] for row in rows])
     given_click = 1 / (1 + np.exp(-(scores * _LINES[0] + _LINES[1])))
-    given_click[:, 1:] *= given_click[:, :1]
+    given_click[:, 1:3] *= given_click[:, :1]
     return given_click
 
 
@@ -75,6 +75,7 @@ def test_at_a_threshold_and_beside_it(threshold: float, tmp_path: Path) -> None:
         [split(2, threshold, leaf(-1), leaf(1))],
         [],
         [split(1, threshold, leaf(1), leaf(2))],
+        [split(3, threshold, leaf(-2), leaf(0))],
     ]
     with np.errstate(over="ignore"):
         near = np.clip(np.float32(threshold), -FEATURE_LIMIT, FEATURE_LIMIT)
@@ -94,7 +95,7 @@ def test_many_trees_of_many_shapes(tmp_path: Path) -> None:
             int(rng.integers(len(FEATURES))), float(rng.normal()), *(grow(depth - 1) for _ in "lr")
         )
 
-    forests = [[grow(5) for _ in range(count)] for count in (40, 0, 7)]
+    forests = [[grow(5) for _ in range(count)] for count in (40, 0, 7, 11)]
     rows = rng.normal(size=(200, len(FEATURES))).astype(np.float16).astype(np.float32)
     found = answers(forests, rows, tmp_path)
     assert found.shape == (200, len(TASKS))
@@ -112,4 +113,6 @@ def test_no_float32_lies_between_a_threshold_and_its_own(threshold: float, value
 def test_another_kind_of_split_is_refused() -> None:
     """Categories and missing values are not ours."""
     with pytest.raises(ValueError, match="'=='"):
-        forest_graph([[split(0, 0.5, leaf(0), leaf(1)) | {"decision_type": "=="}], [], []], *_LINES)
+        forest_graph(
+            [[split(0, 0.5, leaf(0), leaf(1)) | {"decision_type": "=="}], [], [], []], *_LINES
+        )

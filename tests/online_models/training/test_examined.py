@@ -65,8 +65,16 @@ def test_what_follows_counts_on_what_was_clicked() -> None:
         "click": [True] * 5 + [False] * 2,
         "dwell": [False, False, True, False, True, False, False],
         "conversion": [True, True, True, False, False, False, False],
+        "negative": [False] * 7,
     }
     assert found.labels.T.tolist() == [expected[task] for task in TASKS]
+
+
+@pytest.mark.parametrize("kind", ["hide", "dislike", "report"])
+def test_a_rejection_is_no_click_and_needs_none(kind: str) -> None:
+    """Its slot was looked at; a skip says nothing but that."""
+    found = answered(SHOWN, 1 << TYPE_CODES[kind], 1 << TYPE_CODES["skip"], SHOWN * 0)
+    assert found.labels.T.tolist() == [[False] * 3] * 3 + [[False, True, False]]
 
 
 def test_deep_positions_share_the_last() -> None:

@@ -53,7 +53,7 @@ def test_the_others_are_drawn_evenly() -> None:
 
 def test_labels_are_known_once_they_have_come() -> None:
     """That it was acted on always; a dwell and a purchase from their events on."""
-    each = replace(exposure(3, 1), followed_at=(12, 30))
-    assert each.labels == (True, True, True)
-    assert each.known_before(30).labels == (True, True, False)
-    assert each.known_before(12).labels == exposure(3, 1).labels == (True, False, False)
+    each = replace(exposure(3, 1), followed_at=(12, 30, 20))
+    assert each.labels == (True, True, True, True)
+    assert each.known_before(30).labels == (True, True, False, True)
+    assert each.known_before(12).labels == exposure(3, 1).labels == (True, False, False, False)

@@ -23,7 +23,7 @@ from online_models.training.gate import GateRules
 from online_models.training.networks import CalibratedRanker
 from online_models.training.stream_learner import FollowOptions
 
-from .synthetic_stream import dwell_truth, registry, stream, truth
+from .synthetic_stream import dwell_truth, registry, rejection_truth, stream, truth
 
 pytestmark = pytest.mark.training
 
@@ -73,7 +73,7 @@ def test_it_learns_the_truth_and_publishes_it(folder: Path) -> None:
     assert models.path(base).joinpath(VECTORS).samefile(models.path(decision.version) / VECTORS)
 
     features = np.random.default_rng(9).normal(size=(2_000, len(FEATURES))).astype(np.float32)
-    scores, dwell, conversion = OnnxModel(models.path(decision.version) / RANKER)(
+    scores, dwell, conversion, negative = OnnxModel(models.path(decision.version) / RANKER)(
         features=features
     ).T
     odds = truth(features)
@@ -85,6 +85,8 @@ def test_it_learns_the_truth_and_publishes_it(folder: Path) -> None:
     assert np.corrcoef(dwelt, dwell_truth(features))[0, 1] > 0.8
     assert 0.8 < decision.figures["dwell_calibration_as_it_stands"] < 1.25
     assert np.ptp(conversion / scores) < 1e-4  # nothing was ever bought
+    assert np.corrcoef(np.log(negative), rejection_truth(features))[0, 1] > 0.6
+    assert 0.8 < decision.figures["negative_calibration_as_it_stands"] < 1.25
 
 
 def test_a_poisoned_stream_is_refused_and_learning_goes_on(folder: Path) -> None:

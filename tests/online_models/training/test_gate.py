@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from online_models.maths.classification import log_loss
-from online_models.tasks import TASKS
+from online_models.tasks import NEGATIVE, TASKS
 from online_models.training.gate import GateRules, Trial, judge
 
 RULES = GateRules()
 
 
 def trial(seed: int = 0) -> Trial:
-    """All comes as it was foreseen, by all three alike; but nothing is bought."""
+    """All comes as it was foreseen, by all three alike; but nothing is bought or rejected."""
     rng = np.random.default_rng(seed)
     click = rng.uniform(0.05, 0.95, 5_000)
-    probabilities = click[:, None] * [1, 0.3, 0]
+    probabilities = click[:, None] * [1, 0.3, 0, 0]
     labels = rng.random((5_000, 1)) < probabilities
     return Trial(500, labels, probabilities, probabilities, probabilities)
 
@@ -75,7 +75,7 @@ def test_few_answers_or_clicks_say_little() -> None:
 def test_what_follows_a_click_is_told_and_refuses_nobody() -> None:
     """However badly it is foreseen; what never came is not spoken of."""
     asked = trial()
-    candidate = asked.candidate * [1, 3, 1]
+    candidate = asked.candidate * [1, 3, 1, 1]
     verdict = judge(replace(asked, candidate=candidate), RULES)
     assert verdict.passed
     figures = verdict.figures
@@ -84,7 +84,20 @@ def test_what_follows_a_click_is_told_and_refuses_nobody() -> None:
     assert figures["dwell_calibration_as_it_stands"] == pytest.approx(
         3 * figures["dwell_calibration_before_learning"]
     )
-    assert not any(name.startswith("conversion") for name in figures)
+    assert not any(name.startswith(("conversion", "negative")) for name in figures)
+
+
+def test_rejections_are_measured_among_the_responses() -> None:
+    """Whatever is said of slots that nobody responded to; and they refuse nobody."""
+    asked = trial()
+    rng = np.random.default_rng(3)
+    labels, said = asked.labels.copy(), asked.candidate.copy()
+    labels[:, NEGATIVE] = rng.random(5_000) < 0.2
+    answered = labels[:, 0] | labels[:, NEGATIVE]
+    said[:, NEGATIVE] = np.where(answered, labels[answered, NEGATIVE].mean(), 0.9)
+    verdict = judge(replace(asked, labels=labels, candidate=said), RULES)
+    assert verdict.passed
+    assert verdict.figures["negative_calibration_as_it_stands"] == pytest.approx(1)
 
 
 @given(st.integers(0, 1000), st.floats(0, 0.02))

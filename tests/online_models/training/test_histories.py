@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from freshet.core.events.schema import INTERACTION, Item
 from freshet.core.state.records import HISTORY_LENGTH
-from online_models.training.histories import Histories
+from online_models.training.histories import Histories, encoded
 from online_models.training.log import TARGET, TrainingLog
 
 pytestmark = pytest.mark.training
@@ -56,6 +56,37 @@ def test_a_click_was_asked_for_when_its_slate_was_shown(
     assert histories.asked_at[:7].tolist() == [0, 1, 1, 3, 1, 5, 6]
     names = [log.items[row].item_id for row in np.flatnonzero(histories.available(4))]
     assert names == ["x"]
+
+
+def test_an_encoder_reads_neither_rejections_nor_skips(
+    make_log: Callable[..., TrainingLog],
+) -> None:
+    """What is left moves up, with its ages; a history of rejections alone is an empty one."""
+    kinds = ("click", "hide", "view", "skip", "report", "click")
+    log = make_log(
+        [("a", kind, f"i{place}", 10 * place) for place, kind in enumerate(kinds)]
+        + [("b", "dislike", "i0", 70), ("b", "click", "i1", 80)]
+    )
+    whole = Histories(log).before(np.array([5, 7]))
+    read = encoded(whole)
+    assert whole.mask.sum(axis=1).tolist() == [5, 1]
+    assert read.mask.sum(axis=1).tolist() == [2, 0]
+    names = [log.items[row].item_id for row in read.items[0, :2]]
+    assert names == ["i2", "i0"]
+    assert read.ages_s[0, :3].tolist() == [30, 50, 0]
+    assert read.mask[0, :2].all()
+    assert not read.items[1].any()
+
+
+def test_rejections_are_asked_for_as_visits_are(make_log: Callable[..., TrainingLog]) -> None:
+    """Before their slate, spread over the part; they are no visits."""
+    kinds = ("hide", "click", "dislike", "skip", "report", "hide")
+    log = make_log([(f"u{n}", kind, f"i{n}", 10 * n) for n, kind in enumerate(kinds)])
+    histories = Histories(log)
+    assert histories.rejections(0, 6, 10).tolist() == [0, 2, 4, 5]
+    assert histories.rejections(1, 5, 10).tolist() == [2, 4]
+    assert histories.rejections(0, 6, 2).tolist() == [0, 5]
+    assert histories.requests(0, 6, 10).tolist() == [1]
 
 
 def test_requests_are_first_visits_spread_over_the_part(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from freshet.core.events.partition import item_hashes
-from freshet.core.events.schema import Event, Item
+from freshet.core.events.schema import EVENT_TYPES, Event, Item
 from online_models.training.log import LogTooShortError, build_log
 
 pytestmark = pytest.mark.training
@@ -56,6 +56,26 @@ def test_impressions_alone_teach_nothing() -> None:
     shown = [Event(**{**_fields(event), "type": "impression"}) for event in clicks(500)]
     with pytest.raises(LogTooShortError, match="holds 0 clicks"):
         build_log(shown, [])
+
+
+@pytest.mark.parametrize(
+    ("stars", "low_rating", "kind"),
+    [
+        (1.0, None, "dislike"),
+        (2.5, None, "rating"),
+        (2.5, 3.0, "dislike"),
+        (None, 3.0, "rating"),
+    ],
+)
+def test_a_rating_of_few_stars_is_a_dislike(
+    stars: float | None, low_rating: float | None, kind: str
+) -> None:
+    """As the setting says, and by default as it does by default; without stars it is a rating."""
+    last = Event(
+        event_id="r", user_id="u", type="rating", item_id="i", ts_ms=1_770_000_000_000, value=stars
+    )
+    log = build_log([*clicks(300), last], [], low_rating=low_rating)
+    assert EVENT_TYPES[log.kind[-1]] == kind
 
 
 def test_the_log_is_cut_by_interactions() -> None:

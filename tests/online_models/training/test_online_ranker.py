@@ -33,7 +33,7 @@ def test_it_starts_where_the_ranker_in_use_is() -> None:
     torch.manual_seed(2)
     ranker = Ranker(np.zeros(N, np.float32), np.ones(N, np.float32))
     torch.nn.init.normal_(ranker.last.weight)
-    lines = Calibration(torch.ones(3), torch.tensor([-4.6, 0.0, 0.0]))
+    lines = Calibration(torch.ones(4), torch.tensor([-4.6, 0.0, 0.0, 0.0]))
     in_use = CalibratedRanker(ranker, lines).eval()
     first = rows(0, 200)
     learner = new_learner(in_use, first, seed=1)
@@ -62,7 +62,7 @@ def test_a_task_that_never_came_stays_as_seldom_as_it_was() -> None:
     learner = new_learner(None, rows(0, 40), seed=1)
     for start in range(40, 440, 8):
         learner.learn(rows(start, start + 8), NOTHING)
-    head = learner.candidate().ranker.given_click
+    head = learner.candidate().ranker.beside_click
     assert head[0].any()
     assert not head[1].any()
     probabilities = learner.predict(rows(500, 510).features)

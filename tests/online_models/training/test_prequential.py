@@ -17,6 +17,7 @@ from online_models.training.budget import Budget
 from online_models.training.challenger import TreeRanker
 from online_models.training.exposures import KEPT_CANDIDATES, Exposure
 from online_models.training.histories import Histories
+from online_models.training.labels import NEVER
 from online_models.training.log import TrainingLog
 from online_models.training.networks import CalibratedRanker
 from online_models.training.prequential import PrequentialTrainer, TrainingTimes
@@ -177,7 +178,7 @@ def test_a_ranker_knows_neither_later_exposures_nor_what_came_later(
     monkeypatch.setattr(prequential, "fit_ranker", spy)
     trainer = trainer_of(log)
     for exposure in exposures(8, 0):
-        trainer.see(replace(exposure, followed_at=(exposure.event + 1, exposure.event + 3)))
+        trainer.see(replace(exposure, followed_at=(exposure.event + 1, exposure.event + 3, NEVER)))
     trainer.train_ranker(5)
     assert [each.event for each in seen[0]] == [0, 1, 2, 3, 4]
     assert [each.labels[1] for each in seen[0]] == [True] * 4 + [False]

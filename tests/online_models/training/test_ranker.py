@@ -12,10 +12,12 @@ import torch
 from online_models.artifacts.sessions import OnnxModel
 from online_models.features import FEATURES, SOURCES
 from online_models.maths.classification import auc, calibration_ratio
+from online_models.tasks import TASKS
 from online_models.training import averaging
 from online_models.training.budget import Budget
 from online_models.training.export import PARITY_TOLERANCE, export_ranker
 from online_models.training.exposures import Exposure
+from online_models.training.labelled_rows import LabelledRows
 from online_models.training.labels import NEVER
 from online_models.training.measure import ranker_ranks, task_figures
 from online_models.training.networks import CalibratedRanker, Ranker
@@ -27,7 +29,6 @@ from online_models.training.ranker import (
     untrained_ranker,
 )
 from online_models.training.shown import Shown
-from online_models.training.shown_rows import ShownRows
 
 pytestmark = pytest.mark.training
 
@@ -56,7 +57,8 @@ def some_shown(n: int, seed: int) -> list[Shown]:
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(n, 1, len(FEATURES))).astype(np.float16)
     clicked = rng.random((n, 1)) < 1 / (1 + np.exp(1 - 3 * features[:, :, _INVITING]))
-    return [Shown(0, *each) for each in zip(features, clicked, strict=True)]
+    labels = clicked[:, :, None] & (np.arange(len(TASKS)) == 0)
+    return [Shown(0, *each) for each in zip(features, labels, strict=True)]
 
 
 def bare(rows: Sequence[Row]) -> list[Row]:
@@ -99,7 +101,11 @@ def test_it_finds_the_signal_and_is_calibrated() -> None:
     ranks = ranker_ranks(ranker, test)
     assert np.mean(ranks["ranker"] < 5) > 0.5
     assert np.mean(ranks["fusion"] < 5) < 0.2
-    assert 0.8 < task_figures(ranker, test)["click"]["predicted_over_true"] < 1.2
+    assert (
+        0.8
+        < task_figures(ranker, LabelledRows.of_candidates(test))["click"]["predicted_over_true"]
+        < 1.2
+    )
     scores = scores_of(ranker, test[0])
     assert ((scores > 0) & (scores < 1)).all()
 
@@ -155,7 +161,7 @@ def with_dwells(exposures: list[Exposure], seed: int) -> list[Exposure]:
     odds = [2 * each.features[each.target, _ABSORBING] - 1 for each in exposures]
     stayed = rng.random(len(exposures)) < 1 / (1 + np.exp(-np.array(odds)))
     return [
-        replace(each, followed_at=(each.event if so else NEVER, NEVER))
+        replace(each, followed_at=(each.event if so else NEVER, NEVER, NEVER))
         for each, so in zip(exposures, stayed.tolist(), strict=True)
     ]
 
@@ -172,12 +178,12 @@ def test_it_finds_what_makes_people_stay(
 ) -> None:
     """Given a click, and calibrated; while the clicks are foreseen as they are without."""
     ranker, test = dwelling
-    found = task_figures(ranker, test)
+    found = task_figures(ranker, LabelledRows.of_candidates(test))
     assert found.keys() == {"click", "dwell"}
     assert found["dwell"]["auc_given_click"] > 0.7
     assert 0.75 < found["dwell"]["predicted_over_true"] < 1.3
     alone = fit(some_exposures(600, 600, 2.0), some_exposures(200, 200, 2.0))
-    clicks = task_figures(alone, test)["click"]
+    clicks = task_figures(alone, LabelledRows.of_candidates(test))["click"]
     assert found["click"]["auc"] == pytest.approx(clicks["auc"], abs=0.01)
 
 
@@ -195,7 +201,7 @@ def test_too_seldom_or_always_is_not_learned() -> None:
     """Dwells without an exception; conversions of which too few are left to calibrate them."""
     parts = some_exposures(200, 1, 2.0), some_exposures(70, 2, 2.0)
     train, choose = (
-        [replace(each, followed_at=(0, 0 if each.event < 50 else NEVER)) for each in part]
+        [replace(each, followed_at=(0, 0 if each.event < 50 else NEVER, NEVER)) for each in part]
         for part in parts
     )
     found = probabilities_of(fit(train, choose), choose[0])
@@ -218,7 +224,7 @@ def test_what_was_shown_teaches_what_a_click_is() -> None:
     """Told from the rest and as often as foreseen, and what comes next is foreseen as before."""
     train, choose, test = (bare(some_exposures(n, n, 2.0)) for n in (600, 200, 300))
     early, late, later = (bare(some_shown(n, n)) for n in (2_000, 500, 2_001))
-    unseen = ShownRows.of(later)
+    unseen = LabelledRows.of_shown(later)
     without = fit(train, choose)
     ranker = fit(train, choose, early, late)
     aucs, ratios = [], []
@@ -249,16 +255,63 @@ def test_a_ranker_that_learned_again_foresees_as_many_clicks_as_came() -> None:
         shown=[*early, *late],
     )
     assert fitted.epochs > 0
-    clicks = ShownRows.of([*early, *late])
+    clicks = LabelledRows.of_shown([*early, *late])
     with torch.no_grad():
         foreseen = again.eval()(clicks.features)[:, 0].numpy()
     assert calibration_ratio(foreseen, clicks.clicked.numpy()) == pytest.approx(1, abs=1e-3)
 
 
+def some_rejections(n: int, seed: int) -> tuple[list[Exposure], list[Exposure]]:
+    """Exposures before responses, and before rejections, of which one feature decides."""
+    exposures = some_exposures(n, seed, 2.0)
+    rng = np.random.default_rng(seed)
+    odds = [3 * each.features[each.target, _ABSORBING] - 1 for each in exposures]
+    rejects = rng.random(n) < 1 / (1 + np.exp(-np.array(odds)))
+    parts: tuple[list[Exposure], list[Exposure]] = ([], [])
+    for each, so in zip(exposures, rejects.tolist(), strict=True):
+        parts[so].append(each)
+    return parts
+
+
+def test_it_learns_what_is_rejected() -> None:
+    """Of the responses, from exposures before rejections; what comes next is not turned by it."""
+    (train, rejected), (choose, later) = some_rejections(500, 1), some_rejections(300, 2)
+    torch.manual_seed(0)
+    ranker = fit_ranker(
+        train,
+        choose,
+        epochs=20,
+        budget=Budget.of(60),
+        rng=np.random.default_rng(0),
+        rejected=rejected,
+        rejected_later=later,
+    )
+    test, unwanted = some_rejections(300, 3)
+    found = task_figures(ranker, LabelledRows.of_candidates(test, unwanted))
+    assert found["negative"]["true"] == len(unwanted)
+    assert found["negative"]["auc"] > 0.7
+    assert 0.8 < found["negative"]["predicted_over_true"] < 1.25
+    assert np.mean(ranker_ranks(ranker, test)["ranker"] < 5) > 0.5
+
+
+def test_a_request_whose_target_no_source_found_counts_for_the_level_of_clicks() -> None:
+    """Half of all candidates are of such requests: half as many clicks are promised."""
+    train, choose = some_exposures(200, 1, 2.0), some_exposures(200, 2, 2.0)
+    half = [replace(each, target=-1) if each.event % 2 else each for each in choose]
+    whole, missed = (
+        sum(float(scores_of(fit(train, later), each).sum()) for each in choose)
+        for later in (choose, half)
+    )
+    assert whole == pytest.approx(200, rel=0.1)
+    assert missed == pytest.approx(100, rel=0.1)
+
+
 def test_what_was_shown_and_never_clicked_on_teaches_nothing() -> None:
     """The ranker is the same as without it."""
     train, choose = some_exposures(200, 1, 2.0), some_exposures(70, 2, 2.0)
-    ignored = [replace(each, clicked=np.zeros(1, np.bool_)) for each in some_shown(300, 1)]
+    ignored = [
+        replace(each, labels=np.zeros((1, len(TASKS)), np.bool_)) for each in some_shown(300, 1)
+    ]
     one, other = fit(train, choose), fit(train, choose, ignored, ignored)
     assert torch.equal(one.ranker.cross.weight, other.ranker.cross.weight)
     assert torch.equal(one.intercepts, other.intercepts)

@@ -32,7 +32,7 @@ def test_it_answers_as_its_graph_does(tmp_path: Path, trained: bool) -> None:
     if trained:
         for weights in ranker.parameters():
             weights.data += 0.1 * torch.randn_like(weights)
-    lines = Calibration(torch.tensor([1.7, 1.0, 0.4]), torch.tensor([-3.3, -5.0, 0.0]))
+    lines = Calibration(torch.tensor([1.7, 1.0, 0.4, 0.8]), torch.tensor([-3.3, -5.0, 0.0, -1.0]))
     whole = CalibratedRanker(ranker, lines).eval()
     (tmp_path / RANKER).write_bytes(export_ranker(whole))
     restored = restore_ranker(tmp_path / RANKER)

@@ -100,6 +100,33 @@ def test_a_click_answers_the_newest_impression_within_half_an_hour() -> None:
     assert log.ts_ms[slates.clicks[0]] == START_MS + 21_000
 
 
+def test_what_became_of_a_slot_is_what_its_events_say() -> None:
+    """What follows a click needs one; a rejection does not; neither does a skip count."""
+    slates, log = slates_of(
+        [
+            *[(10.0, "ann", "impression", item) for item in "abcde"],
+            (11, "ann", "click", "a"),
+            (12, "ann", "like", "a"),
+            (13, "ann", "hide", "b"),
+            (14, "ann", "like", "c"),
+            (15, "ann", "skip", "d"),
+            (16, "ann", "click", "e"),
+            (17, "ann", "report", "e"),
+            (18, "bob", "hide", "a"),
+            (19 + OPEN_S, "ann", "hide", "c"),
+            END,
+        ]
+    )
+    (slate,) = slates.between(0, len(log), 10)
+    assert slate.labels.tolist() == [
+        [True, False, True, False],
+        [False, False, False, True],
+        [False, False, False, False],
+        [False, False, False, False],
+        [True, False, False, True],
+    ]
+
+
 def test_a_slate_is_asked_for_before_everything_at_its_time() -> None:
     """Even before what stands in front of it in the file."""
     slates, log = slates_of(

@@ -151,9 +151,9 @@ def networks() -> dict[str, torch.nn.Module]:
     torch.manual_seed(0)
     n = len(FEATURES)
     ranker = Ranker(np.zeros(n, np.float32), np.ones(n, np.float32))
-    for head in (ranker.last.weight, ranker.given_click):
+    for head in (ranker.last.weight, ranker.beside_click):
         torch.nn.init.normal_(head)
-    lines = Calibration(torch.tensor([0.8, 1.1, 0.6]), torch.tensor([-4.0, -1.0, 0.5]))
+    lines = Calibration(torch.tensor([0.8, 1.1, 0.6, 0.9]), torch.tensor([-4.0, -1.0, 0.5, -2.0]))
     return {
         "ranker": CalibratedRanker(ranker, lines),
         "encoder": HistoryEncoder(Encoder()),

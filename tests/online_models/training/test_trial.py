@@ -32,7 +32,7 @@ pytestmark = pytest.mark.training
 TOLERANCE = 1e-4
 """What the export allows between a network and its graph."""
 
-CALIBRATION = Calibration(torch.tensor([0.8, 1.1, 0.6]), torch.tensor([-4.0, -1.0, 0.5]))
+CALIBRATION = Calibration(torch.tensor([0.8, 1.1, 0.6, 0.9]), torch.tensor([-4.0, -1.0, 0.5, -2.0]))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def some_ranker() -> CalibratedRanker:
     torch.manual_seed(1)
     n = len(FEATURES)
     ranker = Ranker(np.zeros(n, np.float32), np.ones(n, np.float32))
-    for head in (ranker.last.weight, ranker.given_click):
+    for head in (ranker.last.weight, ranker.beside_click):
         torch.nn.init.normal_(head)
     return CalibratedRanker(ranker, CALIBRATION)
 

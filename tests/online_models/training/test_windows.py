@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freshet.core.events.schema import INTERACTION
+from freshet.core.events.schema import ENCODED
 from freshet.core.state.records import HISTORY_LENGTH
 from online_models.training.log import TARGET, TrainingLog
 from online_models.training.windows import WindowBatch, Windows
@@ -32,7 +32,7 @@ def examples_one_by_one(log: TrainingLog) -> list[Example]:
     """The slow twin, with whole histories."""
     found = []
     for user in range(log.n_users):
-        events = [e for e in np.flatnonzero(log.user == user) if INTERACTION[log.kind[e]]]
+        events = [e for e in np.flatnonzero(log.user == user) if ENCODED[log.kind[e]]]
         for place, event in enumerate(events[1:], 1):
             earlier = events[:place]
             if TARGET[log.kind[event]] and log.item[event] not in log.item[earlier]:
@@ -92,6 +92,17 @@ def test_the_newest_targets_weigh_most(make_log: Callable[..., TrainingLog]) -> 
     log = make_log([("a", "click", "x", 0), ("a", "click", "y", 750), ("b", "click", "x", 1_000)])
     batch = next(Windows(log, 3).batches(4, np.random.default_rng(0)))
     assert batch.weights[batch.targets >= 0].tolist() == [0.5]
+
+
+def test_rejections_and_skips_are_neither_read_nor_predicted(
+    make_log: Callable[..., TrainingLog],
+) -> None:
+    """The window closes over them, with the time from what is left."""
+    kinds = ("click", "hide", "skip", "dislike", "report", "impression", "click")
+    log = make_log([("a", kind, f"i{place}", 10 * place) for place, kind in enumerate(kinds)])
+    (batch,) = Windows(log, len(kinds)).batches(4, np.random.default_rng(0))
+    names = {name: row for row, name in enumerate(item.item_id for item in log.items)}
+    assert examples(batch) == [(names["i6"], (names["i0"],), 60.0)]
 
 
 def test_without_a_second_event_there_is_no_window(make_log: Callable[..., TrainingLog]) -> None:
