@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from freshet.core.errors import FreshetError
-from freshet.core.events.recorded import Part, log_name
+from freshet.core.events.recorded import log_name
 
 FOLDER: Final = Path(".freshet/replays")
 _WORDS: Final = {
@@ -66,6 +66,7 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
         line: of the last of them in the file, 0 = none.
         ends: offset of `events` behind which nothing of what was done lies, by partition.
         finished: whether that is all of the log.
+        settled: whether the replay ended in order, so that nothing of it can still come in.
     """
 
     log: str
@@ -75,11 +76,7 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
     line: int
     ends: list[int]
     finished: bool = False
-
-    def part(self) -> Part:
-        """Return the part of the log that is played."""
-        plan = self.plan
-        return Part(plan.from_ms, plan.to_ms, self.shift_ms, plan.limit, plan.sort)
+    settled: bool = False
 
 
 class CheckpointFile:

@@ -6,6 +6,8 @@ from array import array
 from collections.abc import Iterator
 from itertools import islice
 
+import msgspec
+
 from freshet.core.events.recorded import RecordedLog
 from freshet.core.events.schema import Event
 from freshet.core.progress import ProgressReader
@@ -108,6 +110,12 @@ class Keeper:
     def keep(self, played: int) -> None:
         """Write that so many events were dealt with for good; see `Player`."""
         self._write(self._course.place(played), self._course.line(played), finished=False)
+
+    def settle(self) -> None:
+        """Write that nothing is on its way any more."""
+        if self.last is not None:
+            self.last = msgspec.structs.replace(self.last, settled=True)
+            self._file.write(self.last)
 
     def finish(self, total: int) -> None:
         """Write that the log was played to its end."""

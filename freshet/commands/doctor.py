@@ -19,9 +19,11 @@ from freshet.commands.findings import (
     judge_layout,
     judge_redis,
     judge_send_buffer,
+    judge_times,
     judge_topics,
 )
 from freshet.core.address import http_url, is_taken
+from freshet.core.clock import system_clock
 from freshet.core.distribution import install_advice
 from freshet.core.errors import BundleError, FreshetError
 from freshet.core.settings import Settings, describe_settings, load_settings, value_text
@@ -163,6 +165,8 @@ def _folds(settings: Settings, partitions: int) -> Iterator[Finding]:
                 lost=now.lost.tolist(),
                 moving=bool((now.next > before[fold].next).any()),
             )
+            if fold == "users":
+                yield from judge_times(now.total("watermark_ts_ms").tolist(), system_clock())
 
 
 def _models(settings: Settings) -> Iterator[Finding]:

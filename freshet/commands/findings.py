@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
 
+from freshet.core.events.recorded.times import readable
 from freshet.core.state.client import SEND_BUFFER_BYTES
 from freshet.core.state.records import LAYOUT_VERSION, REBUILD
 
@@ -15,6 +16,7 @@ Level = Literal["ok", "warn", "fail"]
 LEAST_REDIS = (6, 2)
 KEEPS_EVERYTHING = "noeviction"
 LAG_OF_CONCERN = 10_000  # records
+TIMES_APART_MS = 7 * 86_400_000
 
 
 class Finding(Struct, frozen=True):
@@ -143,3 +145,31 @@ def judge_lag(fold: str, *, lag: list[int], lost: list[int], moving: bool) -> Fi
     if behind > LAG_OF_CONCERN:
         return Finding("warn", what, found, "start another `freshet worker`")
     return Finding("ok", what, found)
+
+
+def judge_times(watermarks_ms: Sequence[int], now_ms: int) -> list[Finding]:
+    """Judge the times of what a namespace holds: trends decay by them.
+
+    Args:
+        watermarks_ms: time of the newest event of each partition, 0 = none.
+        now_ms: the time now.
+    """
+    times = [each for each in watermarks_ms if each]
+    if not times:
+        return []
+    oldest, newest = min(times), max(times)
+    found = f"newest events of the partitions: {readable(oldest)} to {readable(newest)} UTC"
+    advice = ""
+    if newest > now_ms + TIMES_APART_MS:
+        advice = "events of the future: live ones count as late until then; mend the clock, rebuild"
+    elif newest - oldest > TIMES_APART_MS:
+        advice = (
+            "times are far apart: an old log was replayed and live events came behind it, so its "
+            "trends have decayed; replay it with --shift-to-now under another FRESHET_NAMESPACE"
+        )
+    elif newest < now_ms - TIMES_APART_MS:
+        advice = (
+            "all events are old: with the first one of today all trends decay; replay logs with "
+            "--shift-to-now"
+        )
+    return [Finding("warn" if advice else "ok", "event times", found, advice)]

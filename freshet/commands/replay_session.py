@@ -102,7 +102,8 @@ def replay(settings: Settings, wanted: Wanted, url: str, stop: Stop) -> tuple[di
         warn(first_ts_ms + shift_ms, last_ts_ms + shift_ms, users, url)
         already: set[tuple[str, str]] = set()
         if before is not None and not before.finished:
-            _settle(stop)
+            if not before.settled:
+                _settle(stop)
             already = events_behind(settings, before.ends)
         course = Course(log, before.done if before else 0, already)
         keeper = Keeper(file, str(wanted.log.resolve()), plan, shift_ms, course, reader, before)
@@ -144,6 +145,7 @@ def _play(
                 known=course.known,
             )
             if played.stopped and course.place(played.done) < total:
+                keeper.settle()
                 _drain(Pacer(reader))
             else:
                 keeper.finish(total)

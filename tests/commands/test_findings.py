@@ -7,6 +7,7 @@ from freshet.commands.findings import (
     judge_layout,
     judge_redis,
     judge_send_buffer,
+    judge_times,
     judge_topics,
 )
 from freshet.core.state.records import LAYOUT_VERSION
@@ -96,3 +97,30 @@ def test_the_layout_of_the_state(meta: dict[str, str], level: str) -> None:
 def test_lag(lag: list[int], lost: list[int], moving: bool, level: str) -> None:
     """Standing still behind the log is worse than being far behind it."""
     assert judge_lag("users", lag=lag, lost=lost, moving=moving).level == level
+
+
+NOW = 1_796_000_000_000
+DAY = 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("watermarks", "level", "said"),
+    [
+        ([NOW, 0, NOW - DAY], "ok", ""),
+        ([NOW, NOW - 300 * DAY], "warn", "far apart"),
+        ([NOW - 300 * DAY, NOW - 301 * DAY], "warn", "all events are old"),
+        ([NOW + 300 * DAY, NOW], "warn", "events of the future"),
+    ],
+)
+def test_times_far_from_now_or_from_each_other_are_named(
+    watermarks: list[int], level: str, said: str
+) -> None:
+    """An empty partition has no time."""
+    (finding,) = judge_times(watermarks, NOW)
+    assert finding.level == level
+    assert said in finding.advice
+
+
+def test_a_namespace_without_events_has_no_times() -> None:
+    """Heartbeats have none either."""
+    assert judge_times([], NOW) == judge_times([0, 0], NOW) == []
