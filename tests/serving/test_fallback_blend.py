@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from online_models.features import SOURCES
+from online_models.maths.source_blend import Evidence, blend_weights
 from online_models.sources import ORDERS, order_scores, trending_scores
 from serving.answer import Query
 from serving.fallback_blend import (
@@ -18,6 +19,7 @@ from serving.fallback_blend import (
     LISTS,
     OPTIONS,
     PERSONAL,
+    POWERS,
     SOURCE_OF,
     Blend,
     blended,
@@ -146,3 +148,21 @@ async def test_no_candidates_have_no_parts(state: State) -> None:
     """An empty union."""
     union = (await candidates(state, "nobody")).take(np.empty(0, np.int64))
     assert list_parts(state.items.table, union, 0).shape == (0, len(LISTS))
+
+
+async def test_no_blend_brings_what_was_rejected(state: State, users: Any) -> None:
+    """Six hides of one category: nothing of it in 20, whatever the lists weigh; before, a fifth."""
+    state.live.current = None
+    query = Query(user="ann", k=20)
+    evidence = Evidence.none(len(OPTIONS) + len(LISTS))
+    for number in range(100):  # so that the learned blends differ from the fixed weights
+        evidence = evidence.learned((np.arange(len(evidence.hits)) * 7 + number) % 20, 0.0)
+    options = blend_weights(evidence, FIXED_WEIGHTS, FAMILIES, PERSONAL, POWERS)
+    for after in (False, True):
+        for number in range(6 if after else 0):
+            users.act("ann", f"item-{5 * number}", kind="hide")
+        for name, weights in zip(OPTIONS, options, strict=True):
+            state.sources.blend = Blend(name, weights)
+            answer = (await recommend(state, query, "r", np.random.default_rng(0))).answer
+            garden = sum("garden" in item.categories for item in answer.items)
+            assert (garden == 0) is after, name

@@ -129,6 +129,8 @@ def test_an_option_that_fell_below_the_prior_is_left() -> None:
     """At once, without a margin."""
     evidence = evidence_of([([0, -1], 0.0)] * 100)
     assert choose(evidence, 1, 3) == 0
+    hardly = evidence_of([([0, 0], 0.0)] * 400 + [([0, -1], 0.0)] * 2)
+    assert choose(hardly, 1, 3) == 0
 
 
 @pytest.mark.parametrize("rates", [(0.10, 0.10, 0.10), (0.10, 0.06, 0.14), (0.02, 0.3, 0.1)])
