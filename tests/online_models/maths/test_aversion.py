@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from online_models.maths.aversion import (
     KINSHIP_FROM,
+    KINSHIP_FULL,
     MIN_FACTOR,
     demoted,
     demotion,
@@ -42,9 +43,9 @@ def test_more_rejections_weigh_more_and_more_acceptance_less(
 
 
 def test_most_pairs_of_a_catalogue_are_no_kin() -> None:
-    """Opposite, orthogonal and a little alike are all nothing; the same item is all."""
+    """Opposite, orthogonal and a little alike are nothing; the same, or nearly, is all."""
     assert kinship(np.array([-1, 0, KINSHIP_FROM])).tolist() == [0, 0, 0]
-    assert kinship(np.array([1.0, 1.0000001])).tolist() == [1, 1]
+    assert kinship(np.array([KINSHIP_FULL, 1, 1.0000001])).tolist() == pytest.approx([1, 1, 1])
 
 
 def test_the_least_averse_keeps_its_score_and_nothing_is_lowered_for_ever() -> None:
