@@ -1,5 +1,7 @@
-"""The judge: drives the left edge from a recorded log and looks at the right edge.
+"""The judge: replays logs, recorded or generated, and measures what comes out.
 
-It knows the log, its clock and the addresses of the services; it never reaches into a fold or into
-the funnel.
+What drives the left edge of a running installation (`play`, `pacing`, `targets`) knows the log, its
+clock and the addresses of the services, and reaches into no fold and no funnel. What evaluates
+(`lived`, `evaluate`) runs the folds and the funnel of the product in its own process: the product's
+code, not a copy of it.
 """

@@ -1,4 +1,4 @@
-"""The item fold: rows of the user folds into item records and transitions. Pure.
+"""The item fold: rows of the user folds into item records and transitions, where these stand.
 
 Law: the result does not depend on the order of the rows. Several user partitions feed one item,
 and live and replay interleave them otherwise; sums, maxima and samples by priority are the same in

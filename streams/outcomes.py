@@ -6,7 +6,8 @@ read `events` a second time would cost what the user fold costs.
 
 Law: a row is named by the offset of its event, and those of a partition are told in their order.
 Telling a row again changes nothing, whatever the boundaries of the messages are, because the joiner
-drops rows of offsets that it has passed.
+drops rows of offsets that it has passed. An erasure has no such name: told again, it also takes the
+answers that the person was given since, which then teach nothing.
 """
 
 from __future__ import annotations

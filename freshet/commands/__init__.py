@@ -1,5 +1,5 @@
-"""The command line: one verb per module, each the composition root of a process.
+"""The command line: a module for each verb, the composition root of its process, and their parts.
 
-A verb reads settings and arguments, builds what it needs from the layers below, and runs it; it
-decides nothing that a test would want to call.
+A verb reads settings and arguments, builds what it needs from the layers below, and runs it. What
+it decides is a function beside it that a test can call.
 """

@@ -1,1 +1,1 @@
-"""The maths, pure and numpy only: functions of their arguments, importing nothing of ours."""
+"""The maths: pure functions of arrays, with numpy and scipy, importing nothing else of ours."""

@@ -1,1 +1,1 @@
-"""From a recorded log to a bundle; the only package that imports torch."""
+"""From a log or the stream to a bundle; no other package that serves or streams imports torch."""

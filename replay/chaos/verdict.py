@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import redis
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from freshet.core.errors import ServiceError
@@ -24,6 +23,7 @@ from freshet.core.events.schema import INTERACTION, TYPE_CODES
 from freshet.core.events.topics import Topics
 from freshet.core.progress import FOLDS, FoldProgress, Offsets, ProgressReader
 from freshet.core.settings import Settings
+from freshet.core.state.client import connect
 from freshet.core.state.reader import StateReader
 from replay.audit import Audit
 from replay.chaos.sequences import wrong_sequences
@@ -126,7 +126,7 @@ def examine(settings: Settings, partitions: int, traffic: Traffic) -> Verdict:
     letters = read_letters(settings, partitions)
     with ProgressReader(settings, partitions) as reader:
         progress = {fold: reader.read(fold) for fold in FOLDS}
-    with redis.Redis.from_url(settings.redis_url) as client:
+    with connect(settings.redis_url) as client:
         state = StateReader(client, settings.namespace, partitions)
         users, items = traffic.users.audit(*state.users()), traffic.items.audit(*state.items())
         sequences_wrong = wrong_sequences(state, truth.acted)
