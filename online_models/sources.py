@@ -55,7 +55,7 @@ def popular_scores(rates: Floats, interactions: NDArray[np.uint32]) -> Floats:
 
     Args:
         rates: (n, n_half_lives) events/s.
-        interactions: (n,) events of all types but impressions.
+        interactions: (n,) users who acted on each, once in a window.
     """
     tie_break = np.float32(1e-3) * np.log1p(interactions)
     scores = _expected(rates, _DAY) + _expected(rates, _WEEK) + tie_break

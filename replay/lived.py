@@ -313,13 +313,13 @@ class _Users:
 
     def __init__(self, store: MemoryStore, keys: Keys) -> None:
         self._store = store
-        self._wanted = keys.users(_ONE), keys.past(_ONE)
+        self._wanted = keys.users(_ONE), keys.unwanted(_ONE), keys.past(_ONE)
 
     async def get(self, user_id: str) -> UserState:
-        users, past = self._wanted
-        fields = [(users, [user_id]), (past, page_fields(user_id))]
-        (record,), pages = await self._store.fields(fields)
-        return user_state([record, *pages])
+        users, unwanted, past = self._wanted
+        fields = [(users, [user_id]), (unwanted, [user_id]), (past, page_fields(user_id))]
+        (record,), (rejected,), pages = await self._store.fields(fields)
+        return user_state([record, rejected, *pages])
 
     def remembered(self, _user_id: str) -> UserState | None:
         return None

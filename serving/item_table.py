@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.events.partition import item_hashes
-from freshet.core.events.schema import INTERACTION, Item
+from freshet.core.events.schema import Item
 from freshet.core.state.records import (
     COVISIT_CAPACITY,
     SEGMENTS,
@@ -64,7 +64,7 @@ class ItemTable:
         first_ts_ms, last_ts_ms: (capacity,) int64, oldest and newest event time; 0 = no event.
         rates: (capacity, n_half_lives) float32, events/s as they stood at `rates_ts_ms`.
         rates_ts_ms: (capacity,) int64.
-        interactions: (capacity,) uint32, events of all types but impressions.
+        interactions: (capacity,) uint32, users who acted on an item, each once in a window.
         impressions, clicks: (capacity, SEGMENTS) uint32.
         categories: (capacity, MAX_CATEGORIES) int32 codes of the categories, -1 = none.
         category_width: most categories of an item so far; the columns beyond are all -1.
@@ -217,7 +217,7 @@ class ItemTable:
         self.rates[rows] = trend_rates(
             records["trend"], last_ts_ms, self.now_ms, TREND_HALF_LIVES_S
         )
-        self.interactions[rows] = records["type_counts"][:, INTERACTION].sum(axis=1)
+        self.interactions[rows] = records["people"]
         self.impressions[rows] = records["impressions"]
         self.clicks[rows] = records["clicks"]
         self.version += 1

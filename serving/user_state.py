@@ -29,7 +29,7 @@ from freshet.core.state.records import (
     segment_of,
     unpack_users,
 )
-from freshet.core.state.unwanted import UNWANTED_DTYPE
+from freshet.core.state.unwanted import UNWANTED_DTYPE, unpack_unwanted
 
 REMEMBERED_USERS: Final = 10_000
 RETRY_AFTER_S: Final = 0.25
@@ -75,9 +75,14 @@ def cold_user() -> UserState:
 
 
 def user_state(blobs: Blobs) -> UserState:
-    """Return the state of a user from what Redis holds: the record, then the pages of the past."""
+    """Return the state of a user from what Redis holds.
+
+    Args:
+        blobs: the record, what the user rejected, then the pages of the past; as many as there are.
+    """
     record = unpack_users(blobs[:1])[0]
-    return UserState(record, past_newest_first(record, blobs[1:]))
+    unwanted = unpack_unwanted(blobs[1] if len(blobs) > 1 else None)
+    return UserState(record, past_newest_first(record, blobs[2:]), unwanted)
 
 
 class UserStates(Protocol):
@@ -122,15 +127,16 @@ class RedisUserStates:
         keys, partition = self._keys, partition_of(user_id, self._partitions)
         commands = [
             ("HGET", keys.users(partition), user_id),
+            ("HGET", keys.unwanted(partition), user_id),
             ("HMGET", keys.past(partition), *page_fields(user_id)),
         ]
         try:
-            record, pages = await together(self._redis, commands)
+            record, unwanted, pages = await together(self._redis, commands)
         except CLIENT_ERRORS as error:
             self._retry_at = now + RETRY_AFTER_S
             log.warning("user state cannot be read: %s", error)
             raise ServiceError("redis", f"user state cannot be read ({error})") from error
-        blobs = [record, *pages] if any(pages) else [record]
+        blobs = [record, unwanted, *pages] if any(pages) else [record, unwanted]
         if forgotten == self._forgotten:  # else the answer may be older than an erasure
             self._remember(user_id, blobs)
         return user_state(blobs)

@@ -26,8 +26,13 @@ ACTIVITY_DTYPE = np.dtype(
         ("ts_ms", "<i8"),
         ("type", "u1"),
         ("segment", "u1"),  # of the user, before the event
+        ("weight", "u1"),  # what the event adds to the trend
+        ("adds", "u1"),  # what else it adds to, `ADDS_PERSON` and `ADDS_RATE`
     ]
 )
+ADDS_PERSON, ADDS_RATE = 1, 2
+"""Bits: to the people who acted on the item; to its impressions or clicks."""
+
 COVISIT_ROW_DTYPE = np.dtype(
     [
         ("source", "<u2"),

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.compiled import compiled, rows_of
-from freshet.core.events.schema import CLICK, EVENT_TYPES, IMPRESSION, TREND_WEIGHT
+from freshet.core.events.schema import CLICK, IMPRESSION
 from freshet.core.state.records import (
     COVISIT_CAPACITY,
     COVISIT_DTYPE,
@@ -25,7 +25,7 @@ from freshet.core.state.records import (
 )
 from online_models.maths.covisitation import priorities
 from online_models.maths.trending import bucket_widths_ms
-from streams.deltas import ACTIVITY_DTYPE
+from streams.deltas import ACTIVITY_DTYPE, ADDS_PERSON, ADDS_RATE
 
 _ROW_BYTES = COVISIT_DTYPE.itemsize
 
@@ -33,9 +33,10 @@ _ROW_BYTES = COVISIT_DTYPE.itemsize
 RULES_DTYPE = np.dtype(
     [
         ("bucket_ms", "<i8", (len(TREND_HALF_LIVES_S),)),  # width of a bucket in each ring
-        ("trend_weight", "<u4", (len(EVENT_TYPES),)),
         ("impression", "<i8"),
         ("click", "<i8"),
+        ("adds_person", "<i8"),
+        ("adds_rate", "<i8"),
     ],
     align=True,
 )
@@ -45,8 +46,8 @@ RULES_DTYPE = np.dtype(
 def _rules() -> NDArray[Any]:
     made = np.zeros(1, RULES_DTYPE)
     made["bucket_ms"] = bucket_widths_ms(TREND_HALF_LIVES_S)
-    made["trend_weight"] = TREND_WEIGHT
     made["impression"], made["click"] = IMPRESSION, CLICK
+    made["adds_person"], made["adds_rate"] = ADDS_PERSON, ADDS_RATE
     return made
 
 
@@ -78,11 +79,14 @@ def _count(items: Any, item: NDArray[np.int64], activity: Any, rules: Any) -> No
         record.type_counts[row.type] += 1
         if record.first_ts_ms == 0 or ts_ms < record.first_ts_ms:
             record.first_ts_ms = ts_ms
-        if row.type == rule.impression:
-            record.impressions[row.segment] += 1
-        elif row.type == rule.click:
-            record.clicks[row.segment] += 1
-        weight = rule.trend_weight[row.type]
+        if row.adds & rule.adds_person:
+            record.people += 1
+        if row.adds & rule.adds_rate:
+            if row.type == rule.impression:
+                record.impressions[row.segment] += 1
+            elif row.type == rule.click:
+                record.clicks[row.segment] += 1
+        weight = np.uint32(row.weight)
         for level in range(len(rule.bucket_ms)):
             buckets = len(record.trend[level])
             bucket = ts_ms // rule.bucket_ms[level]

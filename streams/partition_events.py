@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from freshet.core.errors import EventError
 from freshet.core.events.codec import Reject, decode_events, event_hashes
 from freshet.core.events.control import ERASURE_PREFIX, heartbeat_ts_ms
-from freshet.core.events.schema import TYPE_CODES, Event
+from freshet.core.events.schema import RATING, TYPE_CODES, Event, effective_type
 from streams.item_names import ItemNames
 from streams.record_batch import RecordBatch
 from streams.user_fold_rows import EVENT_DTYPE
@@ -90,7 +90,10 @@ def read_events(batch: RecordBatch) -> PartitionEvents:
 
 
 def event_rows(
-    reads: Sequence[PartitionEvents], users: NDArray[np.int64], items: ItemNames
+    reads: Sequence[PartitionEvents],
+    users: NDArray[np.int64],
+    items: ItemNames,
+    low_rating: float,
 ) -> NDArray[Any]:
     """Return the events of a round as the user fold takes them, (e,) of `EVENT_DTYPE`.
 
@@ -98,6 +101,7 @@ def event_rows(
         reads: the partitions of the round.
         users: (e,) row of each event's user.
         items: numbers the names of items.
+        low_rating: see `effective_type`.
     """
     found = [event for read in reads for event in read.events]
     rows = np.empty(len(found), EVENT_DTYPE)
@@ -106,7 +110,12 @@ def event_rows(
     rows["offset"] = [offset for read in reads for offset in read.offsets]
     rows["log_ts_ms"] = [ts_ms for read in reads for ts_ms in read.log_ts_ms]
     rows["ts_ms"] = [event.ts_ms for event in found]
-    rows["type"] = [TYPE_CODES[event.type] for event in found]
+    rows["type"] = kinds = [TYPE_CODES[event.type] for event in found]
+    if RATING in kinds:
+        rows["type"] = [
+            effective_type(kind, event.value, low_rating)
+            for kind, event in zip(kinds, found, strict=True)
+        ]
     rows["event"] = event_hashes(found)
     names = items.numbers([event.item_id for event in found])
     rows["name"] = names

@@ -29,9 +29,10 @@ def pages_written(key: str, user_ids: Sequence[str], pages: NDArray[Any]) -> lis
 
 
 def forgotten(keys: Keys, partition: int, user_ids: Sequence[str]) -> list[Changes]:
-    """Return the changes that delete users: their records and their past."""
+    """Return the changes that delete users: their records, their past, what they rejected."""
     fields = [field for user_id in user_ids for field in page_fields(user_id)]
     return [
         Changes(keys.users(partition), delete=user_ids),
         Changes(keys.past(partition), delete=fields),
+        Changes(keys.unwanted(partition), delete=user_ids),
     ]

@@ -14,6 +14,7 @@ from freshet.core.state.records import LAYOUT_VERSION, USER_DTYPE, WIDE, Records
 from streams.packed import Packed
 
 _TAIL_AT = USER_DTYPE.fields["embedding"][1]  # type: ignore[index]
+_OLDER_AT = USER_DTYPE.fields["older"][1]  # type: ignore[index]
 _MOST_BYTES = USER_DTYPE.itemsize  # a packed record is never larger than one in memory
 
 
@@ -29,7 +30,9 @@ def pack_users(users: Records, rows: NDArray[np.int64] | None = None) -> Packed:
     out = np.empty(len(rows) * _MOST_BYTES, np.uint8)
     lengths = np.empty(len(rows), np.int64)
     raw = users.view(np.uint8)
-    size = _pack(users, raw, rows, INTERACTION, LAYOUT_VERSION, WIDE, _TAIL_AT, out, lengths)
+    size = _pack(
+        users, raw, rows, INTERACTION, LAYOUT_VERSION, WIDE, _TAIL_AT, _OLDER_AT, out, lengths
+    )
     return Packed(out[:size].tobytes(), lengths.tolist())
 
 
@@ -43,7 +46,7 @@ def _put(out: NDArray[np.uint8], at: int, value: Any, size: int) -> int:
 
 @compiled(
     rows_of(USER_DTYPE), rows_of("u1"), rows_of("i8"), rows_of("?"),
-    numba.int64, numba.int64, numba.int64, rows_of("u1"), rows_of("i8"),
+    numba.int64, numba.int64, numba.int64, numba.int64, rows_of("u1"), rows_of("i8"),
 )  # fmt: skip
 def _pack(
     users: Records,
@@ -53,6 +56,7 @@ def _pack(
     layout: int,
     wide: int,
     tail_at: int,
+    older_at: int,
     out: NDArray[np.uint8],
     lengths: NDArray[np.int64],
 ) -> int:
@@ -80,11 +84,20 @@ def _pack(
             at = _put(out, at, event, 4)
         for event in user.recent_events:
             at = _put(out, at, event >> np.uint64(32), 1)
+        at = _put(out, at, np.uint64(user.has_unwanted), 1)
+        at = _put(out, at, np.uint64(user.window_ts_s), 4)
+        at = _put(out, at, np.uint64(user.window_acted), 1)
+        at = _put(out, at, np.uint64(user.window_shown), 1)
+        for shown in user.recent_shown:
+            at = _put(out, at, np.uint64(shown), 2)
+        at = _put(out, at, np.uint64(user.n_older), 1)
         unused = max(len(user.history) - interactions, 0)
-        slot_size = (record_size - tail_at - len(user.embedding)) // len(user.history)
-        tail = record_size - tail_at - unused * slot_size
+        slot_size = (older_at - tail_at - len(user.embedding)) // len(user.history)
+        tail = older_at - tail_at - unused * slot_size
         source = row * record_size + tail_at
         out[at : at + tail] = raw[source : source + tail]
         at += tail
+        for place_of_older in range(user.n_older):
+            at = _put(out, at, np.uint64(user.older[place_of_older]), 2)
         lengths[place] = at - start
     return at

@@ -20,13 +20,14 @@ from freshet.core.metrics import (
     EVENTS_CLAMPED,
     EVENTS_DUPLICATE,
     EVENTS_ERASED,
+    EVENTS_HELD_BACK,
     EVENTS_LATE,
     EVENTS_OUT_OF_ORDER,
     HEARTBEAT_DELAY,
     PARTITION_WATERMARK,
     USERS_FORGOTTEN,
 )
-from freshet.core.state.records import USER_DTYPE, unpack_users
+from freshet.core.state.records import unpack_users
 from streams.deltas import delta_records
 from streams.erasures import ErasedPeople, is_erasure, read_erasure
 from streams.fold_shell import FoldContext, FoldShell
@@ -38,10 +39,11 @@ from streams.packed import Packed
 from streams.partition_events import PartitionEvents, event_rows, read_events
 from streams.past import forgotten, pages_written
 from streams.record_batch import RecordBatch
-from streams.record_table import UNKNOWN, RecordTable
+from streams.record_table import UNKNOWN
 from streams.store import Changes, Move, Position, Write, all_fields
+from streams.unwanted import UserTable, fold_unwanted
 from streams.user_fold import UserFold, fold_users
-from streams.user_fold_rows import CHANGED, TOTALS, rules
+from streams.user_fold_rows import CHANGED, HELD_BACK, TOTALS, rules
 from streams.user_packing import pack_users
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ _COUNTED = {
     "late": EVENTS_LATE,
     "out_of_order": EVENTS_OUT_OF_ORDER,
     "erased": EVENTS_ERASED,
+    **{name: EVENTS_HELD_BACK.labels(name.removeprefix("held_")) for name in HELD_BACK},
 }
 """Totals of the position, and the metric of each."""
 
@@ -79,7 +82,7 @@ class FoldedEvents:
     beats: list[int]
 
 
-class UserShell(FoldShell[FoldedEvents, RecordTable]):
+class UserShell(FoldShell[FoldedEvents, UserTable]):
     """Folds `events` into the user records, and emits `item-deltas` and outcomes of answers."""
 
     name = "users"
@@ -110,8 +113,8 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         """Erasures: what is before one in the log is counted before it, what is after it, after."""
         return ERASURE_PREFIX
 
-    def _new_cache(self) -> RecordTable:
-        return RecordTable(USER_DTYPE)
+    def _new_cache(self) -> UserTable:
+        return UserTable()
 
     async def _load(self, partition: int) -> None:
         erased = await self.context.store.numbers(self.context.keys.erased(partition))
@@ -132,9 +135,14 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         if not reads:
             return FoldedEvents(records, writes, ends, {}, erased, [])
         rows = await self._rows(reads)
-        events = event_rows(reads, rows, self._items)
+        settings = self.context.settings
+        events = event_rows(reads, rows, self._items, settings.low_rating)
         vectors = self._vectors.current
         fold = fold_users(self._cache.records, events, self._marks(), vectors, self._rules)
+        unwanted = await fold_unwanted(
+            self.context.store, self.context.keys, self._cache, fold.unwanted,
+            settings.unwanted_ttl_s,
+        )  # fmt: skip
         moves = self._moves(reads, fold)
         items = events["name"][fold.accepted]
         told = {
@@ -147,7 +155,7 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
             told[outcome.partition].append(outcome)
         item_ids = [self._items.names[number] for number in items.tolist()]
         entries = entries_of(item_ids, fold.activity, fold.covisits, told)
-        writes += self._writes(reads, moves, fold, entries)
+        writes += self._writes(reads, moves, fold, entries, unwanted)
         records += delta_records(
             self.context.topics.item_deltas,
             self._items,
@@ -333,6 +341,7 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
         moves: Sequence[Move],
         fold: UserFold,
         entries: Mapping[int, Entry],
+        unwanted: Mapping[int, Sequence[Changes]],
     ) -> list[Write]:
         """Return what each partition of a round writes."""
         keys = self.context.keys
@@ -348,6 +357,7 @@ class UserShell(FoldShell[FoldedEvents, RecordTable]):
             changes = [
                 Changes(keys.users(partition), own_names, own_values),
                 *pages_written(keys.past(partition), past_of, pages),
+                *unwanted.get(partition, ()),
                 *self._outbox.changes(partition, read.batch.end, entries[partition]),
             ]
             writes.append(Write(move, changes, {"users": own_names}))

@@ -44,6 +44,12 @@ ERASURES = Counter("freshet_erasures_total", "People erased.")
 EVENTS_ERASED = Counter(
     "freshet_events_erased_total", "Events dropped because their person had been erased since."
 )
+EVENTS_HELD_BACK = Counter(
+    "freshet_events_held_back_total",
+    "Events and transitions that added nothing to an item, because the same user had added it "
+    "within the window.",
+    ["kind"],
+)
 SLATES_JOINED = Counter(
     "freshet_slates_joined_total", "Answers whose wait for an outcome ended, by how.", ["result"]
 )

@@ -90,6 +90,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "they take it back; 0 = never again",
         ),
     ] = 180 * 86_400
+    contribution_window_s: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10 * 365 * 86_400,
+            description="a user adds to an item's popularity, trend, click rate and transitions "
+            "once in so long; 0 = every event adds",
+        ),
+    ] = 86_400
     covisit_distance: Annotated[
         int, Meta(ge=1, le=10, description="visits back that a visit is tied to")
     ] = 2

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from freshet.core.events.partition import item_hashes
 from freshet.core.events.schema import (
     CLICK,
+    ENCODED,
+    EVENT_TYPES,
     IMPRESSION,
-    INTERACTION,
     TYPE_CODES,
     Event,
     EventType,
@@ -141,8 +142,12 @@ def answer(life: LivedLog, asked: Asked) -> tuple[list[int], list[int], bytes, b
 def test_everything_before_a_request_is_seen(
     begin: Callable[..., LivedLog], written: Written
 ) -> None:
-    """The user's history, and what was counted of every item, as the slow twins say."""
-    life, log = begin(written), written.log
+    """The user's history, and what was counted of every item, as the slow twins say.
+
+    Where every event adds; what is held back in a window, `tests/streams/test_user_fold_loops.py`
+    says.
+    """
+    life, log = begin(written, contribution_window_s=0), written.log
     for event in (150, 151, 400):
         asked = asked_at(life, event)
         own = [
@@ -154,7 +159,7 @@ def test_everything_before_a_request_is_seen(
         table, past = asked.moment.table, slice(0, event)
         for row, item in enumerate(life.log_rows(np.arange(table.size)).tolist()):
             kinds = log.kind[past][log.item[past] == item]
-            assert table.interactions[row] == INTERACTION[kinds].sum()
+            assert table.interactions[row] == ENCODED[kinds].sum()
             assert table.impressions[row].sum() == (kinds == IMPRESSION).sum()
             assert table.clicks[row].sum() == (kinds == CLICK).sum()
 
@@ -339,7 +344,8 @@ def test_every_event_is_folded_once(begin: Callable[..., LivedLog], written: Wri
     life.live(N_EVENTS)
     users = unpack_users(list(users_of(life).values()))
     kinds = [TYPE_CODES[event.type] for event in written.events]
-    assert users["type_counts"].sum(axis=0).tolist() == np.bincount(kinds, minlength=10).tolist()
+    counts = np.bincount(kinds, minlength=len(EVENT_TYPES))
+    assert users["type_counts"].sum(axis=0).tolist() == counts.tolist()
     assert life.refused == 0
 
 

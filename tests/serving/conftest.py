@@ -18,7 +18,7 @@ from freshet.core.errors import ServiceError
 from freshet.core.events.codec import decode_event, event_hash
 from freshet.core.events.partition import item_hashes
 from freshet.core.events.producer import Record
-from freshet.core.events.schema import CLICK, PREFERENCE, REJECTION, TAKES_BACK, TYPE_CODES, Item
+from freshet.core.events.schema import PREFERENCE, REJECTION, TAKES_BACK, TYPE_CODES, Item
 from freshet.core.events.topics import Topics
 from freshet.core.settings import Settings
 from freshet.core.state.client import AsyncClient, connect_async
@@ -206,7 +206,7 @@ def table(items: list[Item]) -> ItemTable:
     records["first_ts_ms"] = NOW_MS - 86_400_000
     records["last_ts_ms"] = NOW_MS
     records["trend"][:, :, :] = popularity[:, None, None]
-    records["type_counts"][:, CLICK] = popularity
+    records["people"] = popularity
     records["impressions"] = 10 * popularity[:, None]
     records["clicks"] = popularity[:, None]
     table.put_records([item.item_id for item in items], records)

@@ -10,7 +10,7 @@ import pytest
 
 from freshet.core.events.codec import encode
 from freshet.core.events.partition import item_hashes, partition_of
-from freshet.core.events.schema import CLICK, Item
+from freshet.core.events.schema import Item
 from freshet.core.metrics import FOLLOWER_RELOADS
 from freshet.core.state.client import AsyncClient
 from freshet.core.state.keys import CHANGES_KEPT, Keys
@@ -41,7 +41,7 @@ class Writer:
         partition = partition_of(item_id, P)
         records = unpack_items([None])
         records["last_ts_ms"] = NOW_MS
-        records["type_counts"][:, CLICK] = clicks
+        records["people"] = clicks
         await self.client.hset(KEYS.items(partition), item_id, records.tobytes())
         if tell:
             await self.tell(partition, "items", [item_id])

@@ -70,13 +70,14 @@ def test_a_withdrawn_item_keeps_its_counts_and_comes_back() -> None:
 
 
 def test_records_become_columns() -> None:
-    """Interactions leave impressions out; the newest event moves the table's time."""
+    """Popularity is people and not events; the newest event moves the table's time."""
     table = ItemTable()
     records = unpack_items([None, None])
     records["last_ts_ms"] = [NOW_MS, NOW_MS - 5000]
     records["first_ts_ms"] = NOW_MS - 9000
     records["type_counts"][:, IMPRESSION] = 100
-    records["type_counts"][:, CLICK] = [3, 4]
+    records["type_counts"][:, CLICK] = 1_200
+    records["people"] = [3, 4]
     table.put_records(["a", "b"], records)
     assert table.now_ms == NOW_MS
     assert table.interactions[:2].tolist() == [3, 4]

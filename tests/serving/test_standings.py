@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from freshet.core.events.schema import CLICK, Item
+from freshet.core.events.schema import Item
 from freshet.core.state.records import unpack_items
 from online_models.maths.bandit_prior import ClickPrior, learn_click_prior
 from online_models.sources import NEW_ITEM_AGE_S
@@ -26,7 +26,7 @@ def _table(**trends: list[int]) -> ItemTable:
         for level, count in enumerate(counts):
             width_ms = (300, 3_600, 86_400, 604_800)[level] * 1000 // 4
             records["trend"][row, level, (NOW_MS // width_ms) % 16] = count
-        records["type_counts"][row, CLICK] = counts[-1]
+        records["people"][row] = counts[-1]
     table.put_records(list(trends), records)
     return table
 

@@ -124,10 +124,10 @@ async def test_an_answer_that_may_be_older_than_an_erasure_is_not_remembered() -
     blob = pack_users(unpack_users([None])).joined
 
     class Slow:
-        async def execute_command(self, command: str, _key: str, user_id: str, *_: str) -> Any:
+        async def execute_command(self, command: str, key: str, user_id: str, *_: str) -> Any:
             if user_id == "ann":
                 users.forget(["ann"])
-            return blob if command == "HGET" else []
+            return {"HMGET": [], "HGET": blob if key.endswith(":users") else None}[command]
 
     users = RedisUserStates(Slow(), KEYS, 4)  # type: ignore[arg-type]
     for user_id in ("ann", "bob"):

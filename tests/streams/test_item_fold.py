@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freshet.core.events.schema import TREND_WEIGHT, TYPE_CODES
+from freshet.core.events.schema import EVENT_TYPES, TYPE_CODES
 from freshet.core.state.records import (
     COVISIT_CAPACITY,
     COVISIT_DTYPE,
@@ -12,7 +12,7 @@ from freshet.core.state.records import (
     unpack_items,
 )
 from online_models.maths.trending import add_events
-from streams.deltas import ACTIVITY_DTYPE, COVISIT_ROW_DTYPE
+from streams.deltas import ACTIVITY_DTYPE, ADDS_PERSON, ADDS_RATE, COVISIT_ROW_DTYPE
 from streams.item_fold import fold_covisits, fold_items
 
 HALF_LIFE_S = 1000.0
@@ -22,7 +22,9 @@ START_MS = 1_700_000_000_000
 def activity_rows(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
     rows = np.zeros(n, ACTIVITY_DTYPE)
     rows["ts_ms"] = START_MS + rng.integers(0, 10**8, n)
-    rows["type"] = rng.integers(0, 10, n)
+    rows["type"] = rng.integers(0, len(EVENT_TYPES), n)
+    rows["weight"] = rng.integers(0, 4, n)
+    rows["adds"] = rng.integers(0, 4, n)
     rows["segment"] = rng.integers(0, 4, n)
     return rng.integers(0, 3, n), rows
 
@@ -46,8 +48,8 @@ def test_the_rings_are_those_of_the_maths(n: int, seed: int) -> None:
     item, rows = activity_rows(np.random.default_rng(seed), n)
     items = unpack_items([None] * 3)
     expected, newest = add_events(
-        items["trend"], items["last_ts_ms"], item, rows["ts_ms"], TREND_WEIGHT[rows["type"]],
-        TREND_HALF_LIVES_S,
+        items["trend"], items["last_ts_ms"], item, rows["ts_ms"],
+        rows["weight"].astype(np.uint32), TREND_HALF_LIVES_S,
     )  # fmt: skip
     fold_items(items, item, rows)
     assert np.array_equal(items["trend"], expected)
@@ -60,12 +62,29 @@ def test_clicks_and_impressions_count_by_segment() -> None:
     rows["ts_ms"] = START_MS
     rows["type"] = [TYPE_CODES["impression"], TYPE_CODES["impression"], TYPE_CODES["click"]]
     rows["segment"] = [2, 2, 2]
+    rows["adds"] = ADDS_RATE
     items = unpack_items([None])
     fold_items(items, np.zeros(3, np.int64), rows)
     found = items[0]
     assert found["impressions"].tolist() == [0, 0, 2, 0]
     assert found["clicks"].tolist() == [0, 0, 1, 0]
     assert found["first_ts_ms"] == found["last_ts_ms"] == START_MS
+    assert found["people"] == 0
+
+
+def test_what_adds_nothing_is_counted_as_a_fact_alone() -> None:
+    """By its type; neither a trend, nor a rate, nor a person comes of it."""
+    rows = np.zeros(3, ACTIVITY_DTYPE)
+    rows["ts_ms"] = START_MS
+    rows["type"] = TYPE_CODES["click"]
+    rows["weight"], rows["adds"] = [1, 0, 0], [ADDS_PERSON | ADDS_RATE, 0, ADDS_PERSON]
+    items = unpack_items([None])
+    fold_items(items, np.zeros(3, np.int64), rows)
+    found = items[0]
+    assert found["type_counts"][TYPE_CODES["click"]] == 3
+    assert found["clicks"].sum() == 1
+    assert found["people"] == 2
+    assert found["trend"].sum(axis=1).tolist() == [1, 1, 1, 1]
 
 
 def covisit_rows(rng: np.random.Generator, n: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from freshet.core.events.partition import item_hashes, partition_of
 from freshet.core.settings import Settings
 from freshet.core.state.records import unpack_covisits, unpack_items
-from streams.deltas import ACTIVITY_DTYPE, COVISIT_ROW_DTYPE, encode_deltas
+from streams.deltas import ACTIVITY_DTYPE, ADDS_PERSON, ADDS_RATE, COVISIT_ROW_DTYPE, encode_deltas
 from streams.fold_shell import FoldContext
 from streams.item_names import ItemNames
 from streams.item_shell import ItemShell
@@ -33,7 +33,7 @@ def message(source: int, offsets: range, previous: Sequence[str] = ITEMS) -> byt
     activity["source"] = covisits["source"] = source
     activity["offset"] = covisits["offset"] = offsets
     activity["ts_ms"] = NOW_MS
-    activity["type"] = 1
+    activity["type"], activity["weight"], activity["adds"] = 1, 1, ADDS_PERSON | ADDS_RATE
     ids = [ITEMS[offset % 2] for offset in offsets]
     covisits["previous"] = item_hashes([previous[offset % len(previous)] for offset in offsets])
     covisits["next"] = [offset + 1000 * source for offset in offsets]

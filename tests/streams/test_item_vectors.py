@@ -5,7 +5,7 @@ from pathlib import Path
 from freshet.core.events.partition import item_hashes
 from online_models.artifacts.tiny import publish_tiny_bundle, tiny_items
 from streams.item_vectors import NO_VECTORS, LiveVectors
-from streams.user_fold import row_of
+from streams.user_embedding import row_of
 
 
 def test_without_a_bundle_nothing_has_a_vector(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freshet.core.events.partition import item_hashes
-from freshet.core.events.schema import INTERACTION, TYPE_CODES
+from freshet.core.events.schema import ENCODED, INTERACTION, TYPE_CODES
 from freshet.core.settings import Settings
-from freshet.core.state.past import PAST_PAGES, page_fields, past_newest_first
+from freshet.core.state.past import LEFT_OUT, PAST_PAGES, page_fields, past_newest_first
 from freshet.core.state.records import HISTORY_LENGTH, unpack_users
 from streams.item_vectors import NO_VECTORS
 from streams.user_fold import fold_users
@@ -34,7 +34,11 @@ def past(folded: Folded, user: str) -> list[int]:
 
 @settings(max_examples=50)
 @given(
-    st.lists(st.tuples(st.booleans(), st.sampled_from(["click", "view", "impression"]))),
+    st.lists(
+        st.tuples(
+            st.booleans(), st.sampled_from(["click", "view", "impression", "hide", "skip", "share"])
+        )
+    ),
     st.integers(1, 5),
 )
 def test_pages_are_those_of_the_slow_twin(drawn: list[tuple[bool, str]], parts: int) -> None:
@@ -55,7 +59,7 @@ def test_pages_are_those_of_the_slow_twin(drawn: list[tuple[bool, str]], parts: 
             number, rest = divmod(len(held[user]), HISTORY_LENGTH)
             if number and not rest:
                 expected.append((user, number - 1, held[user][-HISTORY_LENGTH:]))
-            held[user].append(row)
+            held[user].append(row if ENCODED[TYPE_CODES[kind]] else LEFT_OUT)
     assert found == expected
 
 

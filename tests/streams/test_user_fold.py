@@ -20,10 +20,11 @@ from freshet.core.state.records import (
 )
 from online_models.maths.session import SESSION_EVENTS, direction, quantized, session_sum
 from streams.item_vectors import NO_VECTORS, VectorTable, vector_table
-from streams.user_fold import fold_users, row_of
+from streams.user_embedding import row_of
+from streams.user_fold import fold_users
 from streams.user_fold_rows import EVENT_DTYPE, VISIT_LOOKBACK, rules
 
-RULES = rules(Settings(covisit_distance=2, session_half_life_s=600))
+RULES = rules(Settings(covisit_distance=2, session_half_life_s=600, contribution_window_s=0))
 Row = tuple[int, int, int, int]  # user, type, item, event id
 
 log_rows = st.lists(

@@ -37,9 +37,12 @@ def event(
     item: str = "item",
     kind: EventType = "click",
     log_ts_ms: int = NOW_MS,
+    value: float | None = None,
 ) -> Row:
     """Return an event of a user of the partition."""
-    made = Event(event_id=f"e{event_id}", type=kind, user_id=user, item_id=item, ts_ms=ts_ms)
+    made = Event(
+        event_id=f"e{event_id}", type=kind, user_id=user, item_id=item, ts_ms=ts_ms, value=value
+    )
     return encode(made), log_ts_ms
 
 

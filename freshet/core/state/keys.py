@@ -6,7 +6,7 @@ also on Redis Cluster. No command enumerates keys: what must be enumerated is a 
 
 | key                        | type   | lifetime   | bound                      | holds |
 |----------------------------|--------|------------|----------------------------|-------|
-| ns:{u<p>}:position         | HASH   | for ever   | 11 fields                  | next offset of `events`, totals, watermark, last heartbeat |
+| ns:{u<p>}:position         | HASH   | for ever   | 14 fields                  | next offset of `events`, totals, watermark, last heartbeat |
 | ns:{u<p>}:users            | HASH   | `user_ttl` each | one field per user, 468 B each | packed user records; the field is the user id |
 | ns:{u<p>}:past             | HASH   | as the user | `PAST_PAGES` fields per user, 200 B each, none below 51 interactions | items of the interactions before the history; the field is the page and the user id |
 | ns:{u<p>}:unwanted         | HASH   | as the user | one field per user who rejected something, 9 B for each of at most `UNWANTED_CAPACITY` items | what the user does not want to be offered; the field is the user id |

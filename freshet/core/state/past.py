@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from freshet.core.state.records import HISTORY_LENGTH, interactions
 
 PAST_PAGES: Final = 20
+LEFT_OUT: Final = 0
 PAGE_DTYPE: Final = np.dtype(("<u4", (HISTORY_LENGTH,)))
-"""A page: hashes of the items, oldest first."""
+"""A page: hashes of the items, oldest first; `LEFT_OUT` for a rejection and for a skip."""
 
 
 def page_field(user_id: str, page: int) -> str:
@@ -39,6 +40,8 @@ def page_fields(user_id: str) -> list[str]:
 def past_newest_first(user: np.void, pages: Sequence[bytes | None]) -> NDArray[np.uint32]:
     """Return the items of the past, (n <= PAST_PAGES * HISTORY_LENGTH,) hashes, newest first.
 
+    Rejections and skips are no items of the past: nobody comes back to what they did not want.
+
     Args:
         user: the record, of `USER_DTYPE`.
         pages: values of `page_fields`, or nothing; one that is missing is left out.
@@ -48,4 +51,5 @@ def past_newest_first(user: np.void, pages: Sequence[bytes | None]) -> NDArray[n
     written = max(int(interactions(user)) - 1, 0) // HISTORY_LENGTH
     kept = range(max(written - PAST_PAGES, 0), written)
     found = [pages[page % PAST_PAGES] or b"" for page in kept]
-    return np.frombuffer(b"".join(found), "<u4")[::-1]
+    items = np.frombuffer(b"".join(found), "<u4")[::-1]
+    return np.asarray(items[items != LEFT_OUT])

@@ -18,6 +18,7 @@ from freshet.core.events.partition import partition_of
 from freshet.core.state.client import Client
 from freshet.core.state.keys import Keys
 from freshet.core.state.records import COVISIT_DTYPE, Records, unpack_items, unpack_users
+from freshet.core.state.unwanted import unpack_unwanted
 
 SECTIONS = (
     "users", "past", "unwanted", "erased", "user_positions", "items", "covisits", "item_positions",
@@ -34,7 +35,7 @@ LEFT_OUT = {
 
 _USER_TOTALS = (
     "applied", "duplicates", "rejected", "clamped", "late", "out_of_order", "erasures", "erased",
-    "watermark_ts_ms",
+    "watermark_ts_ms", "held_interactions", "held_impressions", "held_transitions",
 )  # fmt: skip
 
 
@@ -79,6 +80,13 @@ class StateReader:
         """Return the pages of the past of all users by their fields."""
         keys = [self._keys.past(partition) for partition in range(self._partitions)]
         return {name.decode(): page for key in keys for name, page in self._fields(key)}
+
+    def unwanted(self) -> dict[str, Records]:
+        """Return what each user rejected, (n,) of `UNWANTED_DTYPE` each, newest first."""
+        keys = [self._keys.unwanted(partition) for partition in range(self._partitions)]
+        return {
+            name.decode(): unpack_unwanted(blob) for key in keys for name, blob in self._fields(key)
+        }
 
     def items(self) -> tuple[list[str], Records]:
         """Return the ids and records of all items that were acted on."""

@@ -12,6 +12,8 @@ There are a million users for a thousand items, so their record is made small:
 - Event ids are remembered by 40 bits. That an id is taken for one of the last
   `RECENT_EVENT_IDS` by chance happens once in 7e10 events.
 - Counters take a byte each until one of them needs more (`WIDE`).
+- What a user contributed to in the current window is looked up in the history. A packed user ends
+  with 2 bytes for each item that the history no longer shows (`OLDER_KEPT`); few have any.
 - How many events and interactions there were follows from the counters.
 """
 
@@ -38,6 +40,8 @@ TREND_HALF_LIVES_S: Final = (300, 3_600, 86_400, 604_800)
 TREND_BUCKETS: Final = 16
 SEGMENTS: Final = 4
 COVISIT_CAPACITY: Final = 256
+RECENT_SHOWN: Final = 4
+OLDER_KEPT: Final = 255
 
 Records = NDArray[np.void]
 """A structured array of one of the dtypes below."""
@@ -54,6 +58,13 @@ _HEAD = [
     ("history_ts_s", "<u4"),  # newest event time of an interaction
     ("type_counts", "<u4", (len(EVENT_TYPES),)),
     ("recent_events", "<u8", (RECENT_EVENT_IDS,)),  # ring of event-id hashes, by `applied`
+    ("has_unwanted", "u1"),  # whether there is a field of `Keys.unwanted`
+    # The window in which the user contributes once to each item; see `streams/user_fold_loops.py`.
+    ("window_ts_s", "<u4"),  # when it began
+    ("window_acted", "u1"),  # interactions in it, as far as the history shows them
+    ("window_shown", "u1"),  # impressions that counted in it, up to 255
+    ("recent_shown", "<u2", (RECENT_SHOWN,)),  # ring of their items, by `window_shown`
+    ("n_older", "u1"),  # of `older`
 ]
 _TAIL = [
     ("embedding", "i1", (EMBEDDING_DIM,)),  # direction of the session
@@ -64,7 +75,9 @@ _MEMORY_ONLY = [
     ("partition", "<u2"),  # of the user
     ("dirty", "u1"),  # what the fold that is under way has done to the user
 ]
-USER_DTYPE = np.dtype([*_HEAD, *_MEMORY_ONLY, *_TAIL])
+# Items that were contributed to in the window, and that the history no longer shows.
+_OLDER = ("older", "<u2", (OLDER_KEPT,))
+USER_DTYPE = np.dtype([*_HEAD, *_MEMORY_ONLY, *_TAIL, _OLDER])
 """A user in memory."""
 
 HISTORY_DTYPE = np.dtype([("item", "<u4"), ("ts_s", "<u4"), ("type", "u1")])
@@ -72,7 +85,7 @@ HISTORY_DTYPE = np.dtype([("item", "<u4"), ("ts_s", "<u4"), ("type", "u1")])
 
 # Numpy copies a structure field by field: the tail travels as one.
 _TAIL_BYTES = ("tail", f"V{np.dtype(_TAIL).itemsize}")
-_USER_IN_PARTS = np.dtype([*_HEAD, *_MEMORY_ONLY, _TAIL_BYTES])
+_USER_IN_PARTS = np.dtype([*_HEAD, *_MEMORY_ONLY, _TAIL_BYTES, _OLDER])
 
 
 def _packed_dtype(counter: str) -> np.dtype[Any]:
@@ -87,6 +100,12 @@ def _packed_dtype(counter: str) -> np.dtype[Any]:
             ("type_counts", counter, (len(EVENT_TYPES),)),
             ("recent_low", "<u4", (RECENT_EVENT_IDS,)),
             ("recent_high", "u1", (RECENT_EVENT_IDS,)),
+            ("has_unwanted", "u1"),
+            ("window_ts_s", "<u4"),
+            ("window_acted", "u1"),
+            ("window_shown", "u1"),
+            ("recent_shown", "<u2", (RECENT_SHOWN,)),
+            ("n_older", "u1"),
             _TAIL_BYTES,
         ]
     )
@@ -96,7 +115,15 @@ WIDE: Final = 0x80
 _PACKED = {LAYOUT_VERSION: _packed_dtype("u1"), LAYOUT_VERSION | WIDE: _packed_dtype("<u4")}
 """A user in Redis, by the first byte."""
 
-_AS_IS = ("history_ts_s", "type_counts", "tail")
+_N_OLDER_AT = {
+    layout: dtype.fields["n_older"][1]  # type: ignore[index]
+    for layout, dtype in _PACKED.items()
+}
+
+_AS_IS = (
+    "history_ts_s", "type_counts", "has_unwanted", "window_ts_s", "window_acted", "window_shown",
+    "recent_shown", "n_older", "tail",
+)  # fmt: skip
 
 ITEM_DTYPE = np.dtype(
     [
@@ -107,6 +134,7 @@ ITEM_DTYPE = np.dtype(
         ("trend", "<u4", (len(TREND_HALF_LIVES_S), TREND_BUCKETS)),
         ("impressions", "<u4", (SEGMENTS,)),
         ("clicks", "<u4", (SEGMENTS,)),
+        ("people", "<u4"),  # users who acted on it, each once in a window; no rejections
     ]
 )
 COVISIT_DTYPE = np.dtype(
@@ -154,6 +182,11 @@ def unpack_users(blobs: Sequence[bytes | None]) -> Records:
             continue
         size = dtype.itemsize
         chosen = [blobs[row] or b"" for row in rows.tolist()]
+        n_older = np.array([blob[_N_OLDER_AT[layout]] for blob in chosen])
+        for at in np.flatnonzero(n_older).tolist():
+            older = np.frombuffer(chosen[at][-2 * int(n_older[at]) :], "<u2")
+            users["older"][rows[at], : len(older)] = older
+            chosen[at] = chosen[at][: -2 * len(older)]
         joined = b"".join([blob.ljust(size, b"\0") for blob in chosen])
         packed = np.frombuffer(joined, dtype)
         for name in _AS_IS:
@@ -185,11 +218,17 @@ def unpack_covisits(blob: bytes | None) -> Records:
     return np.frombuffer(blob or b"", COVISIT_DTYPE)
 
 
+LATE: Final = (1 << 12) - 1
+"""In place of a gap: the interaction is older than the one before it."""
+
+
 def _gaps_s() -> NDArray[np.int64]:
     """Return the gap in the middle of what each of the 4,096 codes stands for, s."""
     codes = np.arange(1 << 12)
     exponent = np.maximum((codes >> 7) - 1, 0)
-    return np.asarray(((codes - (exponent << 7)) << exponent) + ((1 << exponent) >> 1))
+    gaps_s = np.asarray(((codes - (exponent << 7)) << exponent) + ((1 << exponent) >> 1))
+    gaps_s[LATE] = 0
+    return gaps_s
 
 
 GAPS_S = _gaps_s()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from freshet.core.events.schema import CLICK, Item
+from freshet.core.events.schema import Item
 from freshet.core.state.records import unpack_items
 from serving.item_table import ItemTable
 from serving.profile import meet
@@ -26,7 +26,7 @@ def counted(entries: list[Item]) -> ItemTable:
     popularity = np.arange(len(entries), 0, -1)
     records["last_ts_ms"] = NOW_MS
     records["trend"][:, :, :] = popularity[:, None, None]
-    records["type_counts"][:, CLICK] = popularity
+    records["people"] = popularity
     table.put_records([entry.item_id for entry in entries], records)
     return table
 
