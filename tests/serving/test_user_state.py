@@ -19,6 +19,7 @@ from freshet.core.state.records import (
     applied_events,
     unpack_users,
 )
+from freshet.core.state.unwanted import UNWANTED_DTYPE
 from serving import user_state
 from serving.user_state import RedisUserStates, cold_user
 from streams.user_packing import pack_users
@@ -80,12 +81,27 @@ async def test_the_past_is_read_with_the_user(redis_server: Any) -> None:
         states = RedisUserStates(client, KEYS, 4)
         await _write(client, "ann", 120)
         for page in range(2):
-            items = np.arange(50 * page, 50 * page + 50, dtype="<u4")
+            items = np.arange(1 + 50 * page, 51 + 50 * page, dtype="<u4")
             key = KEYS.past(partition_of("ann", 4))
             await client.hset(key, page_field("ann", page), items.tobytes())
         for user in (await states.get("ann"), states.remembered("ann")):
             assert user is not None
-            assert user.past.tolist() == list(range(100))[::-1]
+            assert user.past.tolist() == list(range(1, 101))[::-1]
+
+
+@pytest.mark.services
+async def test_what_the_user_rejected_is_read_with_them(redis_server: Any) -> None:
+    """In the same journey, and remembered; nothing for who rejected nothing."""
+    rows = np.array([(7, 200, 8), (9, 100, 5)], UNWANTED_DTYPE)
+    async with _client(redis_server.url) as client:
+        states = RedisUserStates(client, KEYS, 4)
+        for user_id in ("ann", "bob"):
+            await _write(client, user_id, 3)
+        await client.hset(KEYS.unwanted(partition_of("ann", 4)), "ann", rows.tobytes())
+        for user in (await states.get("ann"), states.remembered("ann")):
+            assert user is not None
+            assert user.unwanted.tolist() == rows.tolist()
+        assert len((await states.get("bob")).unwanted) == 0
 
 
 @pytest.mark.services

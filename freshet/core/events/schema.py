@@ -72,9 +72,12 @@ PREFERENCE = _by_type(
 """(n_types,) float32: weight of an event in the session embedding; negative pushes away."""
 
 TREND_WEIGHT = _by_type(
-    0, click=1, view=1, like=2, cart=2, purchase=3, rating=1, share=2, follow=2
+    0, click=1, view=1, like=2, cart=2, purchase=2, rating=1, share=2, follow=2
 ).astype(np.uint32)
-"""(n_types,) uint32: what an event adds to the trending counters; whole, so that sums are exact."""
+"""(n_types,) uint32: what an event adds to the trending counters; whole, so that sums are exact.
+
+No more than 2: what one person adds must not lead a list, also where there is little else.
+"""
 
 
 def effective_type(kind: int, value: float | None, low_rating: float) -> int:
