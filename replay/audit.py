@@ -10,7 +10,8 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.events.schema import EVENT_TYPES, TYPE_CODES, Event
+from freshet.core.events.schema import EVENT_TYPES, TYPE_CODES, Event, effective_type
+from freshet.core.settings import Settings
 from freshet.core.state.records import Records
 
 Counts = NDArray[np.int64]
@@ -41,9 +42,11 @@ class Ledger:
 
     Attributes:
         of: whose counts are kept: the person's, unless told to take the item's.
+        low_rating: the setting of the installation.
     """
 
     of: Callable[[Event], str] = attrgetter("user_id")
+    low_rating: float = Settings().low_rating
     sent: dict[str, Counts] = field(
         default_factory=lambda: defaultdict(lambda: np.zeros(len(EVENT_TYPES), np.int64))
     )
@@ -51,7 +54,8 @@ class Ledger:
     def note(self, events: Iterable[Event]) -> None:
         """Count events that are sent, each once however often it is sent."""
         for event in events:
-            self.sent[self.of(event)][TYPE_CODES[event.type]] += 1
+            kind = effective_type(TYPE_CODES[event.type], event.value, self.low_rating)
+            self.sent[self.of(event)][kind] += 1
 
     def audit(self, names: Sequence[str], records: Records) -> Audit:
         """Compare with the state.

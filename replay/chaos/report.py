@@ -98,6 +98,8 @@ def audit_table(result: ChaosResult) -> Table:
         )
     for name, counted, wrong in (
         ("histories and pasts", "", verdict.sequences_wrong),
+        ("rejections", "", verdict.unwanted_wrong),
+        ("trends, popularity, rates", "", verdict.added_wrong),
         ("positions", f"{verdict.copies:,} copies", verdict.positions_wrong),
         ("dead letters", f"{verdict.dead_letters:,}", verdict.dead_letters_wrong),
         ("records not applied", str(verdict.lag), verdict.lag),

@@ -115,6 +115,8 @@ class ChaosResult:
             "users_wrong": verdict.users.wrong,
             "items_wrong": verdict.items.wrong,
             "sequences_wrong": verdict.sequences_wrong,
+            "unwanted_wrong": verdict.unwanted_wrong,
+            "added_wrong": verdict.added_wrong,
             "lost": max(verdict.users.lost, verdict.items.lost),
             "doubled": max(verdict.users.doubled, verdict.items.doubled),
             "positions_wrong": verdict.positions_wrong,

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from freshet.core.events.partition import item_hashes
+from freshet.core.events.schema import ENCODED
 from freshet.core.state.past import PAST_PAGES, page_fields, past_newest_first
 from freshet.core.state.reader import StateReader
 from freshet.core.state.records import HISTORY_LENGTH, history_newest_first
+from replay.chaos.user_truth import Interaction, UserTruth
 
 
-def wrong_sequences(state: StateReader, acted: Mapping[str, Sequence[str]]) -> int:
+def wrong_sequences(state: StateReader, users: Mapping[str, UserTruth]) -> int:
     """Return of how many people the state tells another sequence than the log.
 
     Args:
         state: to be looked at.
-        acted: items of the interactions of each person, oldest first.
+        users: what the log says of each person.
     """
     pages = state.pages()
     found = {}
@@ -25,14 +27,15 @@ def wrong_sequences(state: StateReader, acted: Mapping[str, Sequence[str]]) -> i
         past = past_newest_first(record, [pages.get(field) for field in page_fields(user_id)])
         found[user_id] = history_newest_first(record)["item"].tolist(), past.tolist()
     return sum(
-        found.get(user_id, ([], [])) != _expected(acted.get(user_id, []))
-        for user_id in {*found, *acted}
+        found.get(user_id, ([], [])) != _expected(users[user_id].acted if user_id in users else [])
+        for user_id in {*found, *users}
     )
 
 
-def _expected(items: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Return history and past of who acted on these, newest first, as hashes."""
-    hashes = np.asarray(item_hashes(items))
+def _expected(acted: list[Interaction]) -> tuple[list[int], list[int]]:
+    """Return history and past of who acted so, newest first, as hashes."""
+    hashes = np.asarray(item_hashes([each.item for each in acted]))
     turned = max(len(hashes) - 1, 0) // HISTORY_LENGTH * HISTORY_LENGTH
     history, past = hashes[-HISTORY_LENGTH:], hashes[:turned][-PAST_PAGES * HISTORY_LENGTH :]
-    return history[::-1].tolist(), past[::-1].tolist()
+    wanted = ENCODED[[each.kind for each in acted]][:turned][-PAST_PAGES * HISTORY_LENGTH :]
+    return history[::-1].tolist(), past[wanted][::-1].tolist()

@@ -1,8 +1,9 @@
 """What is sent in a chaos run, and what the state must say of it in the end. Pure.
 
-Events of known people and items, some of them twice and out of the order of their times, and
-among them poison: records that must end as dead letters, each for a known reason. Poison carries
-its reason in a header of the record, which the product does not read.
+Events of known people and items, some of them twice and out of the order of their times, rejections
+and what takes them back, the same again and again by the same people, and among them poison:
+records that must end as dead letters, each for a known reason. Poison carries its reason in a
+header of the record, which the product does not read.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from streams.partition_events import WRONG_PARTITION
 
 POISON_HEADER: Final = "chaos.poison"
 USERS, ITEMS = 200, 60
+MOST_STARS = 5  # of a rating, from 1: some are dislikes
 COPIES = 0.05  # share of records that are sent a second time
 POISON = 0.01  # share of records that are no events
 COPY_WINDOW = 8  # events of a person back that a copy may reach; the state remembers more
@@ -136,6 +138,7 @@ class Traffic:
         return Event(
             event_id=event_id,
             type=kind,
+            value=float(rng.integers(1, MOST_STARS + 1)) if kind == "rating" else None,
             user_id=user_id,
             item_id=f"item-{int(rng.zipf(1.5)) % ITEMS}",
             ts_ms=self._clock() - int(rng.integers(OUT_OF_ORDER_MS)),

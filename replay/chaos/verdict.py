@@ -7,8 +7,8 @@ are counted by the record that they name.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -19,15 +19,16 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from freshet.core.errors import ServiceError
 from freshet.core.events.dead_letter_log import DeadLetterLog
-from freshet.core.events.schema import INTERACTION, TYPE_CODES
 from freshet.core.events.topics import Topics
 from freshet.core.progress import FOLDS, FoldProgress, Offsets, ProgressReader
 from freshet.core.settings import Settings
 from freshet.core.state.client import connect
 from freshet.core.state.reader import StateReader
 from replay.audit import Audit
+from replay.chaos.people_truth import PeopleTruth, wrong_additions, wrong_unwanted
 from replay.chaos.sequences import wrong_sequences
 from replay.chaos.traffic import POISON_HEADER, Traffic
+from replay.chaos.user_truth import UserTruth
 
 READ_S = 30.0
 ELSEWHERE = -1  # in place of a partition or an offset: no record of the events
@@ -48,7 +49,9 @@ class LogTruth:
         events: (partitions,) different events.
         copies: (partitions,) records of events that had come before.
         poison: the reason for which each record that is no event must be refused.
-        acted: items of the interactions of each person, oldest first.
+        users: each person, as their events in the order of the log make them.
+        added: what people added to each item, of the names of `ADDED`.
+        held_back: (partitions,) of each total of `HELD_BACK`.
     """
 
     starts: Offsets
@@ -56,7 +59,9 @@ class LogTruth:
     events: Offsets
     copies: Offsets
     poison: Reasons
-    acted: Mapping[str, Sequence[str]]
+    users: Mapping[str, UserTruth]
+    added: Mapping[str, Counter[str]]
+    held_back: Mapping[str, Offsets]
 
     @property
     def poisoned(self) -> Offsets:
@@ -73,6 +78,8 @@ class Verdict:
         users: counts of each person and type.
         items: counts of each item and type.
         sequences_wrong: people whose history or past tells another order than the log.
+        unwanted_wrong: people of whom something else is unwanted than the log says.
+        added_wrong: items to which people added more or less than the log says.
         lag: records that are in a log and not in the state.
         positions_wrong: totals of the positions that disagree with the log, by partition.
         dead_letters: records that the dead letters name.
@@ -83,6 +90,8 @@ class Verdict:
     users: Audit
     items: Audit
     sequences_wrong: int
+    unwanted_wrong: int
+    added_wrong: int
     lag: int
     positions_wrong: int
     dead_letters: int
@@ -93,6 +102,7 @@ class Verdict:
     def is_exact(self) -> bool:
         """Whether everything was counted exactly once."""
         wrong = self.users.wrong + self.items.wrong + self.sequences_wrong + self.positions_wrong
+        wrong += self.unwanted_wrong + self.added_wrong
         return not wrong + self.lag + self.dead_letters_wrong
 
 
@@ -112,6 +122,7 @@ def wrong_totals(progress: FoldProgress, truth: LogTruth) -> int:
         "applied": truth.events,
         "duplicates": truth.copies,
         "rejected": truth.poisoned,
+        **truth.held_back,
     }
     return sum(int((progress.total(name) != total).sum()) for name, total in expected.items())
 
@@ -129,11 +140,15 @@ def examine(settings: Settings, partitions: int, traffic: Traffic) -> Verdict:
     with connect(settings.redis_url) as client:
         state = StateReader(client, settings.namespace, partitions)
         users, items = traffic.users.audit(*state.users()), traffic.items.audit(*state.items())
-        sequences_wrong = wrong_sequences(state, truth.acted)
+        sequences_wrong = wrong_sequences(state, truth.users)
+        unwanted_wrong = wrong_unwanted(state.unwanted(), truth.users)
+        added_wrong = wrong_additions(*state.items(), truth.added)
     return Verdict(
         users,
         items,
         sequences_wrong,
+        unwanted_wrong,
+        added_wrong,
         lag=sum(int(each.lag.sum()) for each in progress.values()),
         positions_wrong=wrong_totals(progress["users"], truth),
         dead_letters=len(letters),
@@ -151,7 +166,7 @@ def read_log(settings: Settings, partitions: int) -> LogTruth:
     topic = Topics(settings.namespace).events
     seen: set[str] = set()
     poison: dict[Origin, str] = {}
-    acted: defaultdict[str, list[str]] = defaultdict(list)
+    people = PeopleTruth(settings, partitions)
     events, copies = np.zeros(partitions, np.int64), np.zeros(partitions, np.int64)
     with closing(_consumer(settings)) as consumer:
         starts, ends = _bounds(consumer, topic, partitions)
@@ -174,9 +189,10 @@ def read_log(settings: Settings, partitions: int) -> LogTruth:
                 continue
             events[where] += 1
             seen.add(event["event_id"])
-            if INTERACTION[TYPE_CODES[event["type"]]]:
-                acted[event["user_id"]].append(event["item_id"])
-    return LogTruth(starts, ends, events, copies, poison, acted)
+            people.take(event, where)
+    return LogTruth(
+        starts, ends, events, copies, poison, people.users, people.added, people.held_back
+    )
 
 
 def read_letters(settings: Settings, partitions: int) -> Reasons:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -11,23 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freshet.core.events.schema import (
-    ENCODED,
     EVENT_TYPES,
-    INTERACTION,
     TREND_WEIGHT,
     TYPE_CODES,
-    VISIT,
 )
 from freshet.core.settings import Settings
 from freshet.core.state.records import HISTORY_LENGTH, OLDER_KEPT, unpack_users
+from replay.chaos.user_truth import UserTruth
 from streams.deltas import ADDS_PERSON, ADDS_RATE
 from streams.item_vectors import NO_VECTORS
 from streams.user_fold import UserFold, fold_users
 from streams.user_fold_rows import (
     EVENT_DTYPE,
-    SHOWN_MARKED,
-    SHOWN_UNMARKED,
-    VISIT_LOOKBACK,
     rules,
 )
 from streams.user_packing import pack_users
@@ -69,96 +63,6 @@ def added(found: UserFold, log: list[Row], item: int) -> tuple[int, int, int]:
     )
 
 
-@dataclass
-class Twin:
-    """The slow twin: what one user added, from plain lists and sets.
-
-    Attributes:
-        acted: item and type of each interaction so far.
-        in_window: how many of them are of the window.
-        older: items of the window that the last 50 interactions no longer show.
-        shown: items of the impressions that added, in their order.
-    """
-
-    window_s: int
-    began_s: int = -(10**9)
-    newest_s: int = -(10**9)
-    acted: list[tuple[int, int]] = field(default_factory=list)
-    in_window: int = 0
-    older: set[int] = field(default_factory=set)
-    shown: list[int] = field(default_factory=list)
-    marked: set[int] = field(default_factory=set)
-
-    def take(self, kind: int, item: int, ts_s: int) -> tuple[int, int, list[tuple[int, int, int]]]:
-        """Return what an event adds: to the trend, else (bits), and its transitions."""
-        at_s = max(ts_s, self.newest_s - self.window_s)
-        self.newest_s = max(self.newest_s, ts_s)
-        if at_s - self.began_s >= self.window_s:
-            self.began_s, self.in_window = at_s, 0
-            self.older, self.shown, self.marked = set(), [], set()
-        if kind == IMPRESSION:
-            return 0, self._show(item), []
-        kept = self.acted[-HISTORY_LENGTH:]
-        recent = kept[len(kept) - min(self.in_window, HISTORY_LENGTH) :]
-        of_item = [old_kind for old_item, old_kind in recent if old_item == item]
-        n_marks = len(self.older) + len(self.marked)
-        used_up = self.in_window >= HISTORY_LENGTH and n_marks >= OLDER_KEPT
-        held = used_up or item in self.older
-        weight = bits = 0
-        if not held:
-            strongest = max((int(TREND_WEIGHT[each]) for each in of_item), default=0)
-            weight = max(int(TREND_WEIGHT[kind]) - strongest, 0)
-            if ENCODED[kind] and not any(ENCODED[each] for each in of_item):
-                bits |= ADDS_PERSON
-            shows_end = len(self.shown) >= SHOWN_UNMARKED and n_marks >= SHOWN_MARKED
-            if kind == CLICK and CLICK not in of_item and not shows_end:
-                bits |= ADDS_RATE
-        pairs = [] if held or not VISIT[kind] else self._new_pairs(item, kind, kept, recent)
-        if INTERACTION[kind]:
-            if self.in_window >= HISTORY_LENGTH and n_marks < OLDER_KEPT:
-                self.older.add(kept[0][0])
-            self.in_window += 1
-            self.acted.append((item, kind))
-        return weight, bits, pairs
-
-    def _show(self, item: int) -> int:
-        if item in self.shown[-4:]:
-            return 0
-        if len(self.shown) >= SHOWN_UNMARKED:
-            if item in self.marked or len(self.older) + len(self.marked) >= SHOWN_MARKED:
-                return 0
-            self.marked.add(item)
-        self.shown.append(item)
-        return ADDS_RATE
-
-    def _new_pairs(
-        self, item: int, kind: int, kept: list[tuple[int, int]], recent: list[tuple[int, int]]
-    ) -> list[tuple[int, int, int]]:
-        known = set()
-        first = len(kept) - len(recent)
-        for at in range(first, len(kept)):
-            known |= {
-                (previous, kept[at][0])
-                for previous, _ in followed(kept[:at], *kept[at])
-                if VISIT[kept[at][1]]
-            }
-        return [
-            (previous, item, distance)
-            for previous, distance in followed(kept, item, kind)
-            if (previous, item) not in known
-        ]
-
-
-def followed(before: list[tuple[int, int]], item: int, kind: int) -> list[tuple[int, int]]:
-    """The visits that a visit follows, and how far back each is."""
-    visits = [old for old in before[-VISIT_LOOKBACK:] if VISIT[old[1]]][::-1][:2]
-    return [
-        (old_item, distance)
-        for distance, (old_item, old_kind) in enumerate(visits, start=1)
-        if old_item != item or old_kind == kind
-    ]
-
-
 rows = st.tuples(
     st.integers(0, len(EVENT_TYPES) - 1) | st.sampled_from([CLICK, IMPRESSION]),
     st.integers(0, 5) | st.integers(0, 400),
@@ -183,21 +87,27 @@ def test_what_is_added_is_what_the_slow_twin_adds(
 ) -> None:
     """In any batches: trend, people, rates, transitions, and what was held back."""
     log = as_log((drawn * repeats)[:600])
-    twin, expected, pairs = Twin(WINDOW_S), [], []
+    twin, expected, pairs, newest_s = UserTruth(WINDOW_S), [], [], 0
+    held = 0
     for kind, item, ts_s in log:
-        weight, bits, new = twin.take(kind, item, ts_s)
-        expected.append((weight, bits))
-        pairs += new
+        added = twin.take(kind, str(item), START_S + ts_s, newest_s)
+        newest_s = max(newest_s, START_S + ts_s)
+        expected.append((added.weight, added.adds))
+        pairs += [(int(previous), int(after), far) for previous, after, far in added.pairs]
+        held += added.held_pairs
     users, found, covisits, marks = unpack_users([None]), [], [], np.zeros(1, np.int64)
+    held_pairs = 0
     for part in np.array_split(np.arange(len(log)), parts):
         some = events_of([log[at] for at in part], int(part[0]) if len(part) else 0)
         made = fold_users(users, some, marks, NO_VECTORS, RULES)
         marks = made.watermarks_ms
         users = unpack_users(pack_users(users).values())  # as Redis would give it back
+        held_pairs += int(made.totals["held_transitions"].sum())
         found += made.activity[["weight", "adds"]].tolist()
         covisits += made.covisits[["previous", "next", "distance"]].tolist()
     assert found == expected
     assert covisits == pairs
+    assert held_pairs == held
 
 
 def fillers(item: int, others: int, times: int) -> list[Row]:

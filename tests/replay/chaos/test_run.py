@@ -19,7 +19,7 @@ from replay.chaos.verdict import Verdict
 
 EXACT = Audit(produced=9, applied=9, lost=0, doubled=0, wrong=0, worst=[])
 LOSSY = Audit(produced=9, applied=8, lost=2, doubled=1, wrong=2, worst=["u1", "u2"])
-GOOD = Verdict(EXACT, EXACT, 0, 0, 0, 3, 0, 2)
+GOOD = Verdict(EXACT, EXACT, 0, 0, 0, 0, 0, 3, 0, 2)
 
 
 def wound(kind: str, recovery_s: float | None, *, overtaken: bool = False) -> Wound:
@@ -58,6 +58,8 @@ def test_a_run_without_strikes_is_judged_by_its_counts() -> None:
         {"positions_wrong": 1},
         {"dead_letters_wrong": 1},
         {"sequences_wrong": 1},
+        {"unwanted_wrong": 1},
+        {"added_wrong": 1},
     ],
 )
 def test_anything_wrong_is_not_ok(wrong: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from freshet.core.state.reader import StateReader
 from freshet.core.state.records import HISTORY_LENGTH, unpack_users
 from freshet.embedded.redis import RedisServer
 from replay.chaos.sequences import wrong_sequences
+from replay.chaos.user_truth import Interaction, UserTruth
 from streams.user_packing import pack_users
 
 pytestmark = pytest.mark.services
@@ -44,7 +45,11 @@ def client(redis_server: RedisServer) -> Any:
 
 def wrong(client: Any, **acted: list[str]) -> int:
     log = {"ann": ITEMS, "bob": ITEMS[:2]} | acted
-    return wrong_sequences(StateReader(client, "n", PARTITIONS), log)
+    users = {
+        name: UserTruth(0, acted=[Interaction(item, CLICK, 0) for item in items])
+        for name, items in log.items()
+    }
+    return wrong_sequences(StateReader(client, "n", PARTITIONS), users)
 
 
 def test_a_state_that_tells_the_log_is_right(client: Any) -> None:

@@ -32,7 +32,7 @@ def truth() -> LogTruth:
     """Two partitions: 3 events, a copy and a poison in the first, nothing in the second."""
     zeros = np.zeros(2, np.int64)
     ends, events, copies = np.array([[5, 0], [3, 0], [1, 0]])
-    return LogTruth(zeros, ends, events, copies, {(0, 4): "empty"}, {})
+    return LogTruth(zeros, ends, events, copies, {(0, 4): "empty"}, {}, {}, {})
 
 
 def progress(**changed: int) -> FoldProgress:
@@ -84,7 +84,7 @@ def test_the_log_tells_events_copies_and_poison_apart(
     assert found.ends.tolist() == [2, 3, 0, 0]
     assert (found.events.tolist(), found.copies.tolist()) == ([1, 2, 0, 0], [1, 0, 0, 0])
     assert found.poison == {(1, 2): "empty"}
-    assert sorted(found.acted["ann"]) == ["i0", "i1"]
+    assert sorted(each.item for each in found.users["ann"].acted) == ["i0", "i1"]
     assert found.poisoned.tolist() == [0, 1, 0, 0]
 
 
