@@ -118,11 +118,9 @@ def _type_of(columns: Mapping[str, str], cell: Any, sample: Sequence[Mapping[str
     if "type" not in columns:
         return "'rating'" if "value" in columns else "'click'"
     values = {str(row.get(columns["type"])) for row in sample}
-    plain = {value: re.sub(r"[^a-z]", "", value.lower()) for value in values}
-    ours = {value: _TYPES.get(word, word) for value, word in plain.items()}
-    if all(value == ours[value] for value in values):
+    if columns["type"] == "type" and values <= set(EVENT_TYPES):
         return str(cell("type"))
-    # Also the types that the first rows do not show.
+    # All types, for the first rows show some of them only.
     table = {word: ours for word, ours in _TYPES.items() if word not in EVENT_TYPES}
     word = f"''.join(c for c in {cell('type')}.lower() if c.isalpha())"
     return f"{table!r}.get({word}, {word})"

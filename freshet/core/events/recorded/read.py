@@ -59,7 +59,7 @@ def read_rows(path: Path | str, report: ReadReport | None = None) -> Iterator[Re
             found.note_time(raw.line, event.user_id, event.ts_ms)
             yield RecordedRow(raw.line, event)
     if report is None:
-        for sentence in (found.describe(path), *found.sentences(path)[1:]):
+        for sentence in found.sentences(path)[1:]:
             log.warning(sentence)
 
 
@@ -164,8 +164,12 @@ def _read(
             continue
         yield row, adapted
     if report.rows and report.bad_rows == report.rows:
-        advice = hint(path, first_rows) or "is it the right file?"
-        raise EventError(INVALID, f"{report.describe(path)}; {advice}")
+        advice = hint(path, first_rows)
+        if advice and not first_rows[0].startswith(b"{"):  # then the reason is that it is no JSON
+            found = f"{path.name}: none of {report.rows:,} rows could be read"
+        else:
+            found = report.describe(path)
+        raise EventError(INVALID, f"{found}; {advice or 'is it the right file?'}")
     report.digest = digest.hexdigest()
 
 

@@ -124,7 +124,7 @@ def _target(path: Path) -> str:
 def _table(lines: Sequence[str]) -> _Table | None:
     """Return the table that lines are, None when they are none."""
     for delimiter in _DELIMITERS:
-        rows = [_cells(line, delimiter) for line in lines[:-1] or lines]
+        rows = [_cells(line, delimiter) for line in lines]
         widths = {len(cells) for cells in rows}
         if len(widths) == 1 and widths.pop() > 1:
             header = rows[0] if not any(map(_is_number, rows[0])) else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freshet.core.errors import EventError
@@ -271,6 +271,7 @@ def test_a_catalogue_entry_that_no_worker_takes_is_named(tmp_path: Path) -> None
 
 
 @given(st.lists(st.tuples(st.sampled_from(EVENT_TYPES), st.integers(0, 3)), max_size=20))
+@settings(deadline=None)
 def test_reading_twice_gives_the_same_events_with_distinct_ids(tmp_path_factory, rows) -> None:
     """Ids are a function of the file alone."""
     folder = tmp_path_factory.mktemp("log")

@@ -16,7 +16,9 @@ from freshet.core.events.recorded.part import Part
 RETAILROCKET = (
     "timestamp,visitorid,event,itemid,transactionid\n"
     "1433221332117,257597,view,355908,\n"
-    "1433224214164,992329,addtocart,248676,\n"
+    + "1433221332118,257597,view,355908,\n"
+    * 30  # the first rows show one type alone
+    + "1433224214164,992329,addtocart,248676,\n"
     "1433221999827,111016,transaction,318965,5\n"
 )
 MOVIELENS_100K = "196\t242\t3\t881250949\n186\t302\t3\t891717742\n22\t377\t1\t878887116\n"
@@ -69,7 +71,9 @@ def test_the_shape_is_named_and_the_line_converts_it(
     line = re.sub(r"^python3", sys.executable, line)
     subprocess.run(line, shell=True, cwd=tmp_path, check=True)
     (converted,) = tmp_path.glob("*.converted.events.jsonl")
-    found = list(open_log(converted, part=Part(sort=True)).events())
+    log = open_log(converted, part=Part(sort=True))
+    assert log.report.bad_rows == 0
+    found = list(log.events())
     rows = {(e.type, e.user_id, e.item_id, e.ts_ms, e.value) for e in found}
     assert event in rows
     assert all(row[0] in {"view", "cart", "purchase", "rating", "click"} for row in rows)
