@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -213,14 +214,20 @@ def _may_repeat_keys(raw: bytes, value: Any) -> bool:
 
 
 def _n_keys(value: Any) -> int:
+    """Return how many keys all objects in a value have; plain loops, as every event comes by."""
     count, waiting = 0, [value]
-    while waiting:
-        each = waiting.pop()
+    for each in waiting:
         if type(each) is dict:
             count += len(each)
-            waiting.extend(inner for inner in each.values() if type(inner) in (dict, list))
+            inner: Iterable[Any] = each.values()
         elif type(each) is list:
-            waiting.extend(inner for inner in each if type(inner) in (dict, list))
+            inner = each
+        else:
+            continue
+        for below in inner:
+            kind = type(below)
+            if kind is dict or kind is list:
+                waiting.append(below)
     return count
 
 
