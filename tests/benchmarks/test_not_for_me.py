@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks.not_for_me import AFTER_CLICKS, KINDS, Counted, figures_of, make_visits
+import json
+
+from click.testing import CliRunner
+
+from benchmarks.not_for_me import AFTER_CLICKS, KINDS, Counted, figures_of, main, make_visits
 from freshet.core.events.schema import Item
 from replay.titles import CATEGORIES
 
@@ -54,3 +58,19 @@ def test_the_figures_are_means_and_counts_of_who_got_more() -> None:
         "before_after_3_clicks": 5.0,
         "users_worse": {"hide": 1, AFTER_CLICKS: 0, "click": 1},
     }
+
+
+def test_rejections_bring_less_and_clicks_more() -> None:
+    """Through the product's own folds and funnel; the last line is JSON."""
+    small = ["--no-model", "--newcomers", "4", "--users", "60", "--items", "100", "--days", "2"]
+    result = CliRunner().invoke(main, small)
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout.splitlines()[-1])
+    found = figures["no_model"]
+    assert found["before"] > 0.5
+    for kind in ("hide", "dislike", "report"):
+        assert found[kind] <= found["before"] / 2
+        assert found["users_worse"][kind] == 0
+    assert found["hide_after_3_clicks"] <= found["before_after_3_clicks"] / 2
+    assert found["click"] > found["before"]
+    assert (figures["newcomers"], figures["events"], figures["length"]) == (4, 6, 20)
