@@ -38,7 +38,16 @@ def check_creation_dates(log: TrainingLog, start: int) -> Check:
     more = ", ..." if len(late) > NAMED else "."
     found = (
         f"{len(late):,} of {dated:,} dated items were acted on before created_ts_ms, by up to "
-        f"{late_ms[late[0]] / 3_600_000:,.1f} h: {', '.join(named)}{more} Correct created_ts_ms "
+        f"{_length(late_ms[late[0]])}: {', '.join(named)}{more} Correct created_ts_ms "
         "of these items in the items file, or leave it out, and judge again."
     )
     return Check(name, False, found, figures)
+
+
+def _length(ms: float) -> str:
+    """Return a length of time in words.
+
+    >>> _length(78_826), _length(7_200_000)
+    ('78.8 s', '2.0 h')
+    """
+    return f"{ms / 1_000:,.1f} s" if ms < 3_600_000 else f"{ms / 3_600_000:,.1f} h"
