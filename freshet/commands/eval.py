@@ -173,7 +173,8 @@ def command(
         names = distinct_names(logs)
         bars = [progress.add_task(f"judge {name}", total=1.0) for name in names]
         for path, name, bar in zip(logs, names, bars, strict=True):
-            log, read[name] = _read(path, name, sort, partial(console.print, markup=False))
+            say = partial(console.print, markup=False)
+            log, read[name] = _read(path, name, settings.low_rating, sort, say)
             checks[log.name] = _checks(log, settings, seed, models=models) if leaks else []
             report = partial(_move, progress, bar)
             outcome = _judge(
@@ -253,7 +254,7 @@ def _move(progress: Progress, bar: TaskID, share: float) -> None:
 
 
 def _read(
-    path: Path, name: str, sort: bool, say: Callable[[str], None]
+    path: Path, name: str, low_rating: float, sort: bool, say: Callable[[str], None]
 ) -> tuple[_Log, dict[str, object]]:
     """Return a log with the catalogue beside it, and the judgement of its file."""
     from freshet.core.events.recorded import Part, open_log
@@ -264,7 +265,8 @@ def _read(
         say(sentence)
     # The few late rows of a log in order are judged at their time, too.
     events = sorted(found.events(), key=lambda event: event.ts_ms)
-    return _Log(name, build_log(events, found.items() or []), events), found.summary()
+    arrays = build_log(events, found.items() or [], low_rating=low_rating)
+    return _Log(name, arrays, events), found.summary()
 
 
 def _judge(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from freshet.core.events.schema import INTERACTION
 from freshet.core.state.records import HISTORY_LENGTH
-from online_models.training.histories import HistoryBatch
+from online_models.training.histories import HistoryBatch, encoded
 from online_models.training.log import TrainingLog
 from replay.evaluate.baselines import RECENT_VISITS
 from replay.evaluate.baselines.contestant import Ranked
@@ -129,9 +129,10 @@ class EncoderRanking:
 
     def ranked(self, request: Request, k: int) -> Rows:
         """Return the k rows nearest to the user; none before the first training."""
-        if self._encoder is None or not len(request.items):
+        history = encoded(_history(request))
+        if self._encoder is None or not history.mask.any():
             return np.empty(0, np.int64)
-        scores = self._encoder.scores(_history(request))[0]
+        scores = self._encoder.scores(history)[0]
         return best(scores.astype(np.float64), request.offered, k)
 
 

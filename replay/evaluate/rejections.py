@@ -137,4 +137,4 @@ def _slate(
     rows, accepted = rows[new][:MOST_COMPARED], accepted[new][:MOST_COMPARED]
     if asked_at < start or not len(rows) or accepted.all() or not accepted.any():
         return None
-    return FeedbackSlate(Slate(events[0], asked_at, events[-1] + 1, rows, accepted))
+    return FeedbackSlate(Slate(events[0], asked_at, events[-1] + 1, rows, accepted[:, None]))

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from freshet.core.events.schema import TYPE_CODES, Item
+from freshet.core.events.schema import TYPE_CODES, Event, Item
 from online_models.training.histories import Histories
-from online_models.training.log import TARGET, TrainingLog
+from online_models.training.log import TARGET, TrainingLog, build_log
 from replay.evaluate.rejections import (
     FeedbackSlate,
     RejectionRequest,
@@ -16,6 +16,8 @@ from replay.evaluate.rejections import (
     rejected_rows,
     rejection_requests,
 )
+
+MIDNIGHT_MS = 1_764_028_800_000
 
 Rows = list[tuple[int, str, int, float]]
 """User, type, item, hour."""
@@ -45,6 +47,22 @@ def slates(log: TrainingLog, start: int = 0, most: int = 9) -> list[FeedbackSlat
 def test_no_rejection_is_a_target() -> None:
     """Whatever a list holds of them, it is no hit."""
     assert not TARGET[[TYPE_CODES[name] for name in ("hide", "dislike", "report", "skip")]].any()
+
+
+def test_few_stars_are_a_rejection_and_no_target() -> None:
+    """A list that holds what is then rated so has no hit, but an item that it should not hold."""
+    events = [
+        Event(event_id=f"e{n}", type="rating", user_id=f"u{n % 7}", item_id=f"i{n}",
+              ts_ms=MIDNIGHT_MS + n, value=1 + n % 5)
+        for n in range(400)
+    ]  # fmt: skip
+    log = build_log(events, [], low_rating=2.0)
+    rejected = [request.event for request in requests(log, most=400)]
+    assert rejected == [n for n in range(400) if events[n].value in (1, 2)]
+    targets = Histories(log).requests(0, len(log), 400).tolist()
+    assert targets == [n for n in range(400) if events[n].value not in (1, 2)]
+    with_all = build_log(events, [], low_rating=0.5)
+    assert requests(with_all, most=400) == []
 
 
 def test_lists_are_asked_for_before_what_was_shown_is_rejected(
