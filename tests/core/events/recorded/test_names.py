@@ -27,6 +27,13 @@ def test_daily_files_have_ids_of_their_own(tmp_path: Path) -> None:
     assert not set(_ids(days[0])) & set(_ids(days[1]))
 
 
+def test_long_names_that_begin_alike_are_told_apart(tmp_path: Path) -> None:
+    """An id has room for the beginning of a name only."""
+    names = [f"clickstream-export-of-production-2025-11-{day}.jsonl" for day in (24, 25)]
+    one, other = (_ids(_write(tmp_path / name)) for name in names)
+    assert not set(one) & set(other)
+
+
 def test_files_of_one_name_in_two_folders_differ_where_their_rows_do(tmp_path: Path) -> None:
     """Row by row, also behind a beginning that is the same."""
     later = [ROWS[0], *({**row, "ts": row["ts"] + 5} for row in ROWS[1:])]
