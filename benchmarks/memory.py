@@ -36,7 +36,7 @@ from freshet.core.state.records import (
     unpack_items,
 )
 from freshet.embedded.redis import RedisServer
-from streams.deltas import ACTIVITY_DTYPE, COVISIT_ROW_DTYPE
+from streams.deltas import ACTIVITY_DTYPE, ADDS_PERSON, ADDS_RATE, COVISIT_ROW_DTYPE
 from streams.item_fold import fold_covisits, fold_items
 from streams.item_vectors import VectorTable, vector_table
 from streams.packed import Packed
@@ -236,6 +236,7 @@ def _item_records(
     activity["ts_ms"] = START_TS_MS + rng.integers(0, 14 * 86_400_000, n)
     activity["type"] = _types(rng, n, TYPE_SHARES)
     activity["segment"] = rng.integers(0, 4, n)
+    activity["weight"], activity["adds"] = 1, ADDS_PERSON | ADDS_RATE
     items = unpack_items([None] * len(ids))
     fold_items(items, np.repeat(np.arange(len(ids)), events), activity)
     return Changes(keys.items(partition), ids, Packed(items.tobytes(), [items.itemsize] * len(ids)))
