@@ -13,6 +13,7 @@ from freshet.core.errors import EventError
 from freshet.core.events.codec import Reject, decode_events, event_hashes
 from freshet.core.events.control import ERASURE_PREFIX, heartbeat_ts_ms
 from freshet.core.events.schema import RATING, TYPE_CODES, Event, effective_type
+from freshet.core.settings import Settings
 from streams.item_names import ItemNames
 from streams.record_batch import RecordBatch
 from streams.user_fold_rows import EVENT_DTYPE
@@ -93,7 +94,7 @@ def event_rows(
     reads: Sequence[PartitionEvents],
     users: NDArray[np.int64],
     items: ItemNames,
-    low_rating: float,
+    low_rating: float = Settings().low_rating,
 ) -> NDArray[Any]:
     """Return the events of a round as the user fold takes them, (e,) of `EVENT_DTYPE`.
 
