@@ -36,7 +36,7 @@ class Long:
     folded: Folded
 
 
-def fold(models: Path, kinds: Sequence[EventType]) -> Long:
+def fold(models: Path, kinds: Sequence[EventType], **settings: Any) -> Long:
     """Fold a long log whose users, types and ids are drawn, each event of an item of its own."""
     rng = np.random.default_rng(1)
     users = [USERS[at] for at in rng.integers(0, len(USERS), N_EVENTS)]
@@ -48,7 +48,7 @@ def fold(models: Path, kinds: Sequence[EventType]) -> Long:
     ]
 
     async def folding() -> Folded:
-        folded = Folded(models)
+        folded = Folded(models, **settings)
         await folded.start()
         await folded.read(rows, AT_ONCE)
         return folded
@@ -58,8 +58,8 @@ def fold(models: Path, kinds: Sequence[EventType]) -> Long:
 
 @pytest.fixture(scope="module")
 def clicks(tmp_path_factory: pytest.TempPathFactory) -> Long:
-    """A long log of clicks."""
-    return fold(tmp_path_factory.mktemp("models"), ["click"])
+    """A long log of clicks, all of which add to their items."""
+    return fold(tmp_path_factory.mktemp("models"), ["click"], contribution_window_s=0)
 
 
 def deltas(folded: Folded) -> tuple[np.ndarray, np.ndarray]:
@@ -100,6 +100,18 @@ def test_no_transition_of_a_long_log_is_lost(clicks: Long) -> None:
     found = covisits[names].tolist()
     assert len(found) == len(set(found)) > 0.9 * N_EVENTS * Settings().covisit_distance
     assert set(found) == expected
+
+
+def test_what_a_user_adds_too_often_is_held_back_and_counted(clicks: Long, tmp_path: Path) -> None:
+    """Within a window a transition is emitted or counted as held: none is neither."""
+    bounded = fold(tmp_path, ["click"], contribution_window_s=86_400)
+    _, every = deltas(clicks.folded)
+    _, some = deltas(bounded.folded)
+    (held,) = bounded.folded.totals("held_transitions")
+    names = ["offset", "previous", "next", "distance"]
+    assert set(some[names].tolist()) < set(every[names].tolist())
+    assert held > 0
+    assert len(some) + held == len(every)
 
 
 def test_the_history_of_a_long_log_is_its_end(clicks: Long) -> None:
