@@ -36,6 +36,7 @@ from serving.item_table import ItemTable
 from serving.live_bundle import BoundBundle, LiveBundle
 from serving.moment import State, hydrate
 from serving.pipeline import FunnelResult, funnel, rank_items, recommend
+from serving.ranking import task_scores
 from serving.source_weights import SourceWeights
 from serving.user_notices import UserNotices
 from serving.user_sessions import UserSessions
@@ -226,7 +227,20 @@ class LivedLog:
         if served.features:
             features = np.full((len(rows), len(FEATURES)), np.nan, np.float16)
             features[places] = np.frombuffer(served.features, "<f2").reshape(len(places), -1)
-        return Scored(scores, answer.quality in {"full", "partial"}, features)
+        by_ranker = answer.quality in {"full", "partial"}
+        if by_clicks and by_ranker and features is not None:
+            self._restore_rejected(scores, features)
+        return Scored(scores, by_ranker, features)
+
+    def _restore_rejected(self, scores: NDArray[np.float64], features: NDArray[np.float16]) -> None:
+        """Put the probability of a click where an item scores 0 because its user rejected it.
+
+        The product hides such an item; what its ranker predicts of it is no certainty.
+        """
+        rejected, bound = np.flatnonzero(scores == 0), self._live.current
+        if len(rejected) and bound is not None:
+            predicted = bound.bundle.probabilities(features[rejected].astype(np.float32))
+            scores[rejected] = task_scores(predicted, self._state_of_clicks.settings)
 
     def log_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows in the log of rows of the table."""

@@ -95,6 +95,17 @@ def test_what_is_rejected_is_judged_by_what_is_served(
     assert served.scores.tolist() != by_clicks.scores.tolist()
 
 
+def test_a_rejected_item_keeps_its_probability_of_a_click(
+    begin: Callable[..., LivedLog], bundle: Bundle
+) -> None:
+    """As served it is 0, which no log loss survives: the user of the event hid one of these."""
+    life = begin(bundle)
+    rows = some_rows(life)
+    served = life.rank(EVENT, rows, by_clicks=False).scores
+    assert (served == 0).sum() == 1
+    assert (life.rank(EVENT, rows).scores[served == 0] > 0.01).all()
+
+
 def test_without_a_ranker_it_is_none(begin: Callable[..., LivedLog]) -> None:
     """But an order all the same."""
     life = begin()
