@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -319,8 +320,8 @@ def _checks(log: _Log, settings: Settings, seed: int, *, models: bool) -> list[C
         ranker = fit_ranker(exposures, later, epochs=5, budget=Budget.of(30), rng=rng)
         return lambda exposure: scores_of(ranker, exposure)
 
-    def fresh(arrays: TrainingLog) -> LoneEncoder:  # no clock may end what must come out alike
-        return LoneEncoder(arrays, Effort(first_epochs=1), seed, now=lambda: 0.0)
+    def fresh(arrays: TrainingLog) -> LoneEncoder:  # no budget may end what must come out alike
+        return LoneEncoder(arrays, Effort(1, 1, math.inf, math.inf), seed)
 
     first = log.arrays.cut(MOMENTS[0] / 2)  # early enough to learn on before they are asked
 

@@ -59,7 +59,7 @@ class TorchMissingError(FreshetError):
 @click.option(
     "--budget-s",
     type=click.FloatRange(min=1),
-    help="About how long to train, in seconds, with export and check.",
+    help="How much to train: seconds on two idle processors, with export and check.",
 )
 @click.option("--quick", is_flag=True, help="Enough for a first feed: well under a minute.")
 @click.option(

@@ -25,7 +25,7 @@ from online_models.artifacts.manifest import RANKER
 from online_models.artifacts.sessions import OnnxModel
 from online_models.features import FEATURE_LIMIT, FEATURES
 from online_models.tasks import TASKS
-from online_models.training.budget import Budget
+from online_models.training.budget import TREE_ROW_S, Budget
 from online_models.training.calibration import Calibration, calibrate
 from online_models.training.challenger_graph import forest_graph
 from online_models.training.challenger_rows import Lists, Rows, rows_of_task
@@ -126,7 +126,7 @@ def fit_challenger(
     Args:
         exposures: to learn from; those whose target no source found teach nothing.
         validation: later ones, to choose the number of trees and to calibrate.
-        budget: when time is over, the tree is the last.
+        budget: of rows; when it is spent, the tree is the last.
         rng: shuffles the candidates and seeds the trees.
         population: what the tasks are learned from and calibrated by; that of the exposures where
             it is None.
@@ -199,6 +199,7 @@ class _Grower:
                 break
             if booster.update():
                 break  # nothing is left to split
+            self._budget.spend((len(rows.labels) + len(held_out.labels)) * TREE_ROW_S)
             if (reached := _reached(booster)) > best:
                 best, kept = reached, number
             report(number / most)

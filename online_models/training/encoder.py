@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from online_models.content import encode_content
 from online_models.training.averaging import averaged
-from online_models.training.budget import Budget
+from online_models.training.budget import Budget, encoder_step_s, encoder_validation_s
 from online_models.training.histories import Histories, HistoryBatch, encoded
 from online_models.training.log import TrainingLog
 from online_models.training.networks import Encoder, HistoryEncoder, ItemTower
@@ -41,6 +41,9 @@ class EncoderModel:
 
     Attributes:
         known: (n_items,) bool, items whose own history the tower has learned from.
+        best_epoch: the epoch that was kept.
+        steps: batches that were learned.
+        history: what the epochs reached.
     """
 
     tower: ItemTower
@@ -48,6 +51,7 @@ class EncoderModel:
     sharpness: torch.nn.Parameter
     known: NDArray[np.bool_]
     best_epoch: int = 0
+    steps: int = 0
     history: list[float] = field(default_factory=list)
 
     @classmethod
@@ -108,7 +112,7 @@ def fit_encoder(
         log: the log.
         end: the first event that must not be seen.
         epochs: most passes over the log.
-        budget: when time is over, the epoch is the last.
+        budget: of steps; when it is spent, the epoch is the last.
         rng: orders the windows and draws the negatives.
         validation: events after `end`; the epoch that foresees them best is kept.
         report: told the share that is done.
@@ -129,12 +133,15 @@ def fit_encoder(
             for group in optimiser.param_groups:
                 group["lr"] = _LEARNING_RATE * (1 - (1 - _LEAST_RATE) * done)
             step(model, batch, negatives, optimiser)
+            model.steps += 1
+            budget.spend(_price(batch, negatives, len(model.known)))
             average.update_parameters(networks)
             report(done)
             if budget.over():
                 break
         if validation is not None:
             reached = foresight(on_average, histories, log, validation)
+            budget.spend(encoder_validation_s(requests=len(validation), items=len(model.known)))
             model.history.append(reached)
             if reached > best:
                 best, best_state = reached, copy.deepcopy(average.module.state_dict())
@@ -145,6 +152,16 @@ def fit_encoder(
             break
     networks.load_state_dict(average.module.state_dict() if validation is None else best_state)
     report(1.0)
+
+
+def _price(batch: WindowBatch, negatives: Negatives, items: int) -> float:
+    """Return the price of learning from a batch."""
+    return encoder_step_s(
+        positions=batch.items.size,
+        length=batch.items.shape[1],
+        pairs=int((batch.targets >= 0).sum()) * negatives.size,
+        items=items,
+    )
 
 
 def fit_first(
@@ -165,7 +182,7 @@ def fit_first(
         histories: of the log.
         end: the first event that must not be seen.
         epochs: most passes over the log.
-        budget: when time is over, the epoch is the last.
+        budget: of steps; when it is spent, the epoch is the last.
         rng: orders the windows and draws the negatives.
 
     Returns:
@@ -288,6 +305,11 @@ class Negatives:
         self._share = share / share.sum()
         self._cumulative = self._share.cumsum()
         self._rng = rng
+
+    @property
+    def size(self) -> int:
+        """How many items are drawn."""
+        return len(self.items) if len(self.items) <= FULL_SOFTMAX_BELOW else _NEGATIVES
 
     def draw(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return rows of items, and the logarithm of how often each is expected among them."""

@@ -7,8 +7,7 @@ the event at which it is made, so that it neither disturbs other trainings nor i
 from __future__ import annotations
 
 import copy
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -35,7 +34,7 @@ class Effort:
     Attributes:
         first_epochs: most passes of the first training.
         later_epochs: of each further one.
-        first_s: longest time of the first training.
+        first_s: budget of the first training; see `Budget`.
         later_s: of each further one.
     """
 
@@ -52,7 +51,6 @@ class LoneEncoder:
         log: the log.
         effort: how much trainings may take.
         seed: of all that is drawn.
-        now: the monotonic clock, s.
     """
 
     def __init__(
@@ -60,12 +58,10 @@ class LoneEncoder:
         log: TrainingLog,
         effort: Effort,
         seed: int,
-        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
         self._effort = effort
         self._seed = seed
-        self._now = now
         with self._drawing(0):
             self._model = EncoderModel.fresh(log)
         self._histories = Histories(log)
@@ -91,7 +87,7 @@ class LoneEncoder:
                 self._histories,
                 end,
                 epochs=effort.first_epochs,
-                budget=Budget.of(effort.first_s, self._now),
+                budget=Budget.of(effort.first_s),
                 rng=rng,
             )
         self._counts += np.bincount(
@@ -108,7 +104,7 @@ class LoneEncoder:
                 self._log,
                 end,
                 epochs=effort.later_epochs,
-                budget=Budget.of(effort.later_s, self._now),
+                budget=Budget.of(effort.later_s),
                 rng=rng,
             )
         self._vectors = self._model.item_vectors()

@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TrainingTimes:
-    """How long trainings may take, and on how many threads.
+    """Budgets of trainings, see `Budget`, and on how many threads.
 
     Attributes:
         first_s: of the encoder, from nothing.

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from freshet.core.events.schema import REJECTION, Event, Item
 from online_models.artifacts.registry import Registry
 from online_models.artifacts.write import write_bundle
-from online_models.training.budget import Budget
+from online_models.training.budget import ASK_S, Budget
 from online_models.training.challenger import TreeRanker
 from online_models.training.challenger_choice import Choice, challenged
 from online_models.training.encoder import EncoderModel, fit_encoder
@@ -75,7 +75,8 @@ class TrainOptions:
 
     Attributes:
         epochs: most passes of the encoder over the log.
-        max_seconds: about how long it may take, with export and check.
+        max_seconds: about how long it takes on two idle processors, with export and check; what is
+            done does not depend on the time that it takes.
         requests: most requests that are lived again for the ranker and the figures.
         seed: of every generator.
         threads: that torch computes with.
@@ -223,7 +224,24 @@ def fit(log: TrainingLog, life: Life, options: TrainOptions, report: Report) -> 
             budget=budget.share(_REFIT_RANKER_SHARE),
             rng=rng,
         )
-    return Models(model, ranker, metrics | {"seconds": round(budget.spent_s, 1)})
+    return Models(model, ranker, metrics | _effort(model, network, budget))
+
+
+def _effort(model: EncoderModel, network: CalibratedRanker, budget: Budget) -> dict[str, Any]:
+    """Return how much was done: all but the processor time is the same on every machine."""
+    return {
+        "seconds": round(budget.processor_s, 1),
+        "effort": {
+            "encoder_epochs": len(model.history),
+            "encoder_steps": model.steps,
+            "ranker_epochs": network.epochs,
+            "ranker_within_slates": network.within_slates,
+            "planned_s": round(budget.seconds, 1),
+            "priced_s": round(budget.spent_s, 1),
+            "processor_s": round(budget.processor_s, 1),
+            "capped": budget.capped,
+        },
+    }
 
 
 @dataclass(slots=True)
@@ -270,28 +288,36 @@ def _expose(
         shown = slates.between(start, end, int(_SLATES_PER_REQUEST * most))
         rejected = histories.rejections(start, end, int(_REJECTIONS_PER_REQUEST * most))
         asks.append(_in_order(histories, np.union1d(events, rejected), shown))
-    waiting = [np.arange(len(each)) for each in asks]
+    asks = [_affordable(each, budget, sum(map(len, asks))) for each in asks]
     parts = [_Part(), _Part(), _Part()]
-    done = 0
+    done, total = 0, sum(map(len, asks))
     for number, part in enumerate(parts):
-        while len(places := waiting[number]):
-            for place in places[:_AT_ONCE].tolist():
-                ask = asks[number][place]
+        for start in range(0, len(asks[number]), _AT_ONCE):
+            some = asks[number][start : start + _AT_ONCE]
+            for ask in some:
                 if isinstance(ask, Slate):
                     part.shown.append(life.show(ask))
                     continue
                 exposure = life.expose(ask).known_before(edges[number + 1])
                 exposure = exposure if number else exposure.thinned(rng)
                 (part.rejected if ask in rejections else part.exposures).append(exposure)
-            done += len(places[:_AT_ONCE])
-            waiting[number] = places[_AT_ONCE:]
-            left = sum(map(len, waiting))
-            affordable = budget.left_s * done / max(budget.spent_s, 1e-9)
-            if affordable < left:
-                kept = int(len(waiting[number]) * affordable / left)
-                waiting[number] = thinned(waiting[number], max(kept, _LEAST_REQUESTS - len(part)))
-            report("exposures", done / (done + left))
+            done += len(some)
+            budget.spend(len(some) * ASK_S)
+            report("exposures", done / total)
     return parts
+
+
+def _affordable(asks: list[int | Slate], budget: Budget, total: int) -> list[int | Slate]:
+    """Return as many of the asks of a part as its share of a budget pays for, evenly spread.
+
+    Args:
+        asks: of the part, in the order of time.
+        budget: of all parts.
+        total: how many asks all parts have.
+    """
+    most = int(len(asks) * min(budget.left_s / (max(total, 1) * ASK_S), 1.0))
+    kept = thinned(np.arange(len(asks)), max(most, _LEAST_REQUESTS))
+    return [asks[place] for place in kept.tolist()]
 
 
 def _in_order(

@@ -60,7 +60,6 @@ ELSEWHERE = {
     "online_models/artifacts/sessions.py": "tests/online_models/artifacts/test_bundle.py",
     "online_models/artifacts/tiny.py": "tests/online_models/artifacts/test_bundle.py",
     "online_models/artifacts/write.py": "tests/online_models/artifacts/test_bundle.py",
-    "online_models/training/budget.py": "tests/online_models/training/test_train.py",
     "online_models/training/challenger_rows.py": "tests/online_models/training/test_challenger.py",
     "online_models/training/export.py": "tests/online_models/training/test_train.py",
     "replay/evaluate/baselines/ease.py": "tests/replay/evaluate/baselines/test_retrained.py",

@@ -1,5 +1,7 @@
 """The encoder learns what can be learned, and its mask and order mean what they say."""
 
+from itertools import count
+
 import numpy as np
 import pytest
 import torch
@@ -41,11 +43,10 @@ def test_it_learns_a_ring(cycle: Cycle) -> None:
 
 
 def test_training_ends_when_the_budget_is_spent(cycle: Cycle) -> None:
-    """In the middle of the first epoch, by a clock that ticks when it is read."""
+    """In the middle of the first epoch, after steps that cost as much; no clock is looked at."""
     torch.manual_seed(0)
     log = build_log(*cycle)
-    ticks = iter(range(10**6))
-    budget = Budget.of(10.0, now=lambda: float(next(ticks)))
+    budget = Budget.of(0.05, now=lambda: 0.0)
     shares: list[float] = []
     fit_encoder(
         EncoderModel.fresh(log),
@@ -58,6 +59,22 @@ def test_training_ends_when_the_budget_is_spent(cycle: Cycle) -> None:
     )
     assert len(shares) < 12
     assert shares[-1] == 1.0
+
+
+@pytest.mark.parametrize("pace", [0.0, 0.1])
+def test_a_slow_clock_changes_nothing(cycle: Cycle, pace: float) -> None:
+    """As many steps, and the same weights to the bit, however much time passes at each look."""
+    log = build_log(*cycle)
+    models = []
+    for step_s in (0.0, pace):
+        torch.manual_seed(0)
+        ticks = count()
+        budget = Budget.of(0.2, now=lambda: step_s * next(ticks) / 10)  # noqa: B023
+        model = EncoderModel.fresh(log)
+        fit_encoder(model, log, 2_000, epochs=9, budget=budget, rng=np.random.default_rng(0))
+        models.append(model)
+    assert models[0].steps == models[1].steps > 3
+    assert (models[0].item_vectors() == models[1].item_vectors()).all()
 
 
 def test_windows_and_requests_see_the_same() -> None:

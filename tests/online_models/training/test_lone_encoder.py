@@ -19,11 +19,6 @@ Cycle = tuple[list[Event], list[Item]]
 LITTLE = Effort(first_epochs=2, later_epochs=1)
 
 
-def standing() -> float:
-    """A clock that stands, so that no training ends by it."""
-    return 0.0
-
-
 @pytest.fixture(scope="module")
 def log(cycle: Cycle) -> TrainingLog:
     return build_log(*cycle)
@@ -32,7 +27,7 @@ def log(cycle: Cycle) -> TrainingLog:
 @pytest.fixture(scope="module")
 def begun(log: TrainingLog) -> LoneEncoder:
     """An encoder after its first training, for little."""
-    encoder = LoneEncoder(log, LITTLE, 0, now=standing)
+    encoder = LoneEncoder(log, LITTLE, 0)
     encoder.fit(log.cut(0.5))
     return encoder
 
@@ -48,7 +43,7 @@ def first_place(encoder: LoneEncoder, log: TrainingLog, start: float = 0.8) -> f
 
 def test_a_ring_is_learned_at_once(log: TrainingLog) -> None:
     """Whoever stands at a stop goes to the next one of 30."""
-    encoder = LoneEncoder(log, Effort(first_epochs=6), 0, now=standing)
+    encoder = LoneEncoder(log, Effort(first_epochs=6), 0)
     assert first_place(encoder, log) < 0.3
     encoder.fit(log.cut(0.8))
     assert first_place(encoder, log) > 0.8
@@ -90,7 +85,7 @@ def test_equal_events_give_equal_models(log: TrainingLog, begun: LoneEncoder) ->
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
-    again = LoneEncoder(log, LITTLE, 0, now=standing)
+    again = LoneEncoder(log, LITTLE, 0)
     again.fit(end)
     assert torch.rand(3).equal(expected)
     pair = []
@@ -112,7 +107,7 @@ def test_nothing_behind_the_end_is_learned(cycle: Cycle) -> None:
     ]
     scores = []
     for log in (build_log(events, items), build_log([*events[:end], *turned], items)):
-        encoder = LoneEncoder(log, LITTLE, 0, now=standing)
+        encoder = LoneEncoder(log, LITTLE, 0)
         encoder.fit(end - 400)
         encoder.follow(end - 400, end - 200)
         encoder.fit_on(end)
