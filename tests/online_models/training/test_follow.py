@@ -85,7 +85,9 @@ def test_it_learns_the_truth_and_publishes_it(folder: Path) -> None:
     assert np.corrcoef(dwelt, dwell_truth(features))[0, 1] > 0.8
     assert 0.8 < decision.figures["dwell_calibration_as_it_stands"] < 1.25
     assert np.ptp(conversion / scores) < 1e-4  # nothing was ever bought
-    assert np.corrcoef(np.log(negative), rejection_truth(features))[0, 1] > 0.6
+    # Of the responses, (1 - click) * hidden reject and click do not.
+    rejecting = -odds - np.log1p(np.exp(-rejection_truth(features)))
+    assert np.corrcoef(np.log(negative / (1 - negative)), rejecting)[0, 1] > 0.8
     assert 0.8 < decision.figures["negative_calibration_as_it_stands"] < 1.25
 
 
