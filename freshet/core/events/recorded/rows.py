@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
+import xxhash
 
 from freshet.core.events.codec import TOO_LARGE, encode
 from freshet.core.events.recorded.times import as_ts_ms
@@ -17,6 +18,7 @@ _EVENT_FIELDS: Final = frozenset(Event.__struct_fields__)
 _REQUIRED: Final = ("type", "user_id", "item_id", "ts_ms")
 _CATEGORY_COLUMNS: Final = ("categories", "category", "genres", "tags")
 _IDENTIFIERS: Final = ("user_id", "item_id", "session_id", "event_id", "request_id")
+_EVENT_ID_CHARS: Final = 64  # at most, see `Event`
 _SURELY_SMALL_BYTES: Final = MAX_EVENT_BYTES // 4  # what is filled in makes a row little larger
 
 
@@ -98,8 +100,20 @@ def _event_rows(row: Row, make_id: Callable[[], str]) -> list[Row]:
     if row:
         fields["context"] = row
     if clicked == 1 and fields["type"] == "impression":
-        return [fields, fields | {"event_id": f"{fields['event_id']}c", "type": "click"}]
+        return [fields, fields | {"event_id": _click_id(fields["event_id"]), "type": "click"}]
     return [fields]
+
+
+def _click_id(event_id: Any) -> Any:
+    """Return the id of the click that a row of an impression stands for; it has room for no more.
+
+    >>> _click_id("e-1"), len(_click_id("f" * 64))
+    ('e-1c', 64)
+    """
+    if not isinstance(event_id, str) or len(event_id) != _EVENT_ID_CHARS:
+        return f"{event_id}c"
+    digest = xxhash.xxh3_128_hexdigest(event_id.encode("utf-8", "surrogatepass"))
+    return f"{event_id[: _EVENT_ID_CHARS - len(digest) - 1]}{digest}c"
 
 
 def _require_columns(fields: Row, columns: list[str]) -> None:

@@ -73,6 +73,19 @@ def test_an_exposure_with_a_click_is_two_events(tmp_path: Path) -> None:
     assert all(event.context == {"play_ms": 9} for event in found)
 
 
+def test_an_id_of_full_length_has_a_click_too(tmp_path: Path) -> None:
+    """Hashes in hexadecimal have 64 digits, and no room for a letter."""
+    ids = ["0" * 64, "0" * 63 + "1"]
+    path = tmp_path / "log.events.jsonl"
+    rows = [_row(type="impression", click=1, event_id=each) for each in ids]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = ReadReport()
+    events = list(read_events(path, report))
+    assert [event.type for event in events] == ["impression", "click"] * 2
+    assert len({event.event_id for event in events}) == 4
+    assert report.bad_rows == 0
+
+
 def test_exact_adjacent_copies_of_an_exposure_are_dropped(tmp_path: Path) -> None:
     """A copy elsewhere, or of an event of another kind, is an event."""
     one, two = _row(type="impression", click=1), _row(type="impression", click=0)
