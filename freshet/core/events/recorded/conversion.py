@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from freshet.core.events.recorded.lines import encoding_of
 from freshet.core.events.recorded.times import ISO, UNITS, unit_of
 from freshet.core.events.schema import EVENT_TYPES
 
@@ -34,6 +35,10 @@ _TYPES: Final = {
 }  # fmt: skip
 """Types of other logs that have one of ours."""
 
+_TEXTS_KEPT: Final = ("event_id", "session_id", "request_id")
+_OTHERS_KEPT: Final = ("position", "context", "click")
+"""Columns that are called as ours are, and stay; the cells of these only where JSON types them."""
+
 _SAFE: Final = re.compile(r"[^\"'`$\\!{}\n]+")
 
 
@@ -44,11 +49,13 @@ class Source(NamedTuple):
         rows: Python that iterates over them; `{file}` stands for the open file.
         sample: the first of them, by the names of their columns.
         places: number of each column where rows are sequences, None where they are mappings.
+        typed: whether the cells are more than texts.
     """
 
     rows: str
     sample: Sequence[Mapping[str, Any]]
     places: Mapping[str, int] | None = None
+    typed: bool = False
 
 
 class Conversion(NamedTuple):
@@ -70,7 +77,7 @@ def conversion(path: Path, target: str, source: Source) -> Conversion:
 
     >>> rows = [{"userId": "1", "movieId": "2", "rating": "4.0", "timestamp": "964982703"}]
     >>> found = conversion(Path("r.csv"), "r.jsonl", Source("csv.DictReader({file})", rows))
-    >>> found.unit, "int(float(r['timestamp']) * 1000.0)" in found.line
+    >>> found.unit, "int(float(r.get('timestamp')) * 1000.0)" in found.line
     ('seconds', True)
     """
     columns = _columns(source.sample)
@@ -85,22 +92,47 @@ def conversion(path: Path, target: str, source: Source) -> Conversion:
 
     def cell(name: str) -> str:
         column = columns[name]
-        return f"r[{source.places[column] if source.places else repr(column)}]"
+        return f"r.get({source.places[column] if source.places else repr(column)})"
 
     fields = [
         f"'type': {_type_of(columns, cell, sample)}",
-        f"'user_id': str({cell('user_id')})",
-        f"'item_id': str({cell('item_id')})",
+        f"'user_id': {cell('user_id')}",
+        f"'item_id': {cell('item_id')}",
         f"'ts_ms': {_time_of(cell('ts_ms'), unit, sample[0][columns['ts_ms']])}",
     ]
     if "value" in columns:
-        fields.append(f"'value': float({cell('value')})")
-    packed = path.suffix == ".gz"
-    opened = f"{'gzip.open' if packed else 'open'}('{path}', 'rt', encoding='utf-8-sig')"
+        value = cell("value")
+        fields.append(f"'value': float({value}) if {value} not in ('', None) else None")
+    fields += _kept(source)
     imports = "import csv, json, gzip; from datetime import datetime, timezone; "
-    rows = source.rows.replace("{file}", opened)
+    rows = source.rows.replace("{file}", opened(path))
+    if source.places:
+        rows = f"(dict(enumerate(c)) for c in {rows})"
     body = f"[print(json.dumps({{{', '.join(fields)}}})) for r in {rows}]"
     return Conversion(f'python3 -c "{imports}{body}" > {target}', unit, [])
+
+
+def opened(path: Path) -> str:
+    """Return Python that opens a file as it is packed and encoded; "" when no shell can be told.
+
+    >>> opened(Path("a.csv")), opened(Path("what's this.csv"))
+    ("open('a.csv', 'rt', encoding='utf-8-sig', errors='backslashreplace')", '')
+    """
+    if not _SAFE.fullmatch(str(path)):
+        return ""
+    way = "gzip.open" if path.suffix == ".gz" else "open"
+    return f"{way}('{path}', 'rt', encoding='{encoding_of(path)}', errors='backslashreplace')"
+
+
+def _kept(source: Source) -> list[str]:
+    """Return the fields of ours that the rows have beside those that are converted."""
+    if source.places:
+        return []
+    there = {name for row in source.sample for name in row}
+    fields = [f"'{name}': r.get('{name}') or None" for name in _TEXTS_KEPT if name in there]
+    if source.typed:
+        fields += [f"'{name}': r.get('{name}')" for name in _OTHERS_KEPT if name in there]
+    return fields
 
 
 def _columns(sample: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -122,7 +154,7 @@ def _type_of(columns: Mapping[str, str], cell: Any, sample: Sequence[Mapping[str
         return str(cell("type"))
     # All types, for the first rows show some of them only.
     table = {word: ours for word, ours in _TYPES.items() if word not in EVENT_TYPES}
-    word = f"''.join(c for c in {cell('type')}.lower() if c.isalpha())"
+    word = f"''.join(c for c in str({cell('type')}).lower() if c.isalpha())"
     return f"{table!r}.get({word}, {word})"
 
 
@@ -133,7 +165,7 @@ def _time_of(cell: str, unit: str, sample: Any) -> str:
             if re.search(r"(Z|[+-]\d\d:?\d\d)$", str(sample).strip())
             else ".replace(tzinfo=timezone.utc)"
         )
-        return f"round(datetime.fromisoformat({cell}){zone}.timestamp() * 1000)"
+        return f"{cell} and round(datetime.fromisoformat({cell}){zone}.timestamp() * 1000)"
     if unit == "milliseconds":
-        return f"int(float({cell}))"
-    return f"int(float({cell}) * {UNITS[unit]})"
+        return f"{cell} and int(float({cell}))"
+    return f"{cell} and int(float({cell}) * {UNITS[unit]})"

@@ -16,6 +16,7 @@ MAX_ROW_BYTES: Final = 1 << 24  # so much of a row is held in memory
 _GZIP: Final = b"\x1f\x8b"
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+_UTF32: Final = "text in UTF-32: convert it with `iconv -f UTF-32 -t UTF-8 FILE > utf8.jsonl`"
 _UNREADABLE: Final = {
     b"PK\x03\x04": "a zip archive or a spreadsheet: unpack it, or save it as CSV",
     b"PAR1": "a Parquet file: convert it, for example with "
@@ -25,6 +26,8 @@ _UNREADABLE: Final = {
     b"\x28\xb5\x2f\xfd": "packed with zstd: unpack it with `zstd -d FILE`, or pack it with gzip",
     b"BZh": "packed with bzip2: unpack it with `bunzip2 FILE`, or pack it with gzip",
     b"\xfd7zXZ": "packed with xz: unpack it with `unxz FILE`, or pack it with gzip",
+    b"\xff\xfe\0\0": _UTF32,
+    b"\0\0\xfe\xff": _UTF32,
     b"SQLite format 3": "an SQLite database: export a table as JSON lines",
 }
 """What files begin with that hold no lines."""
@@ -67,6 +70,22 @@ def read_lines(path: Path) -> Iterator[RawRow]:
         raise EventError(UNDECODABLE, f"{path} is damaged or not gzip: {error}") from error
 
 
+def encoding_of(path: Path) -> str:
+    """Return how Python is to decode a file: by the mark at its beginning, UTF-8 without one.
+
+    >>> encoding_of(Path("/nowhere"))
+    'utf-8-sig'
+    """
+    try:
+        with path.open("rb") as plain:
+            packed = plain.read(2) == _GZIP
+        with gzip.open(path) if packed else path.open("rb") as file:
+            head = file.read(2)
+    except (OSError, EOFError, zlib.error):
+        return "utf-8-sig"
+    return "utf-16" if head in _UTF16_MARKS else "utf-8-sig"
+
+
 def _rows(path: Path, file: io.BufferedReader[Any]) -> Iterator[RawRow]:
     head = file.peek(16)[:16]
     for magic, what in _UNREADABLE.items():
@@ -76,10 +95,11 @@ def _rows(path: Path, file: io.BufferedReader[Any]) -> Iterator[RawRow]:
         yield from _utf16_rows(path, file)
         return
     if b"\0" in head:
+        order = "BE" if head.startswith(b"\0") else "LE"
         raise EventError(
             INVALID,
             f"{path} holds zero bytes: it is binary, or UTF-16 without a mark; expected JSON lines "
-            f"in UTF-8 (`iconv -f UTF-16LE -t UTF-8 {path} > utf8.jsonl`)",
+            f"in UTF-8 (`iconv -f UTF-16{order} -t UTF-8 {path} > utf8.jsonl`)",
         )
     line = 0
     while raw := file.readline(MAX_ROW_BYTES):

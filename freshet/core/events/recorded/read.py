@@ -22,7 +22,7 @@ from freshet.core.events.recorded.names import made_event_id
 from freshet.core.events.recorded.part import RecordedRow
 from freshet.core.events.recorded.report import ReadReport
 from freshet.core.events.recorded.rows import Row, events_of, item_of
-from freshet.core.events.recorded.shapes import hint
+from freshet.core.events.recorded.shapes import catalogue_hint, hint
 from freshet.core.events.schema import Event, Item
 
 Read = TypeVar("Read")
@@ -137,7 +137,8 @@ def _read(
         path: of the file.
         adapt: takes a row apart; may change it.
         report: of the file.
-        skip_copies: whether a row of exposures that equals the row before it is skipped.
+        skip_copies: whether a row of exposures that equals the row before it is skipped, as in
+            logs; a catalogue has none.
     """
     decode = msgspec.json.Decoder(Row).decode
     digest = xxhash.xxh3_128()
@@ -164,7 +165,7 @@ def _read(
             continue
         yield row, adapted
     if report.rows and report.bad_rows == report.rows:
-        advice = hint(path, first_rows)
+        advice = hint(path, first_rows) if skip_copies else catalogue_hint(first_rows)
         if advice and not first_rows[0].startswith(b"{"):  # then the reason is that it is no JSON
             found = f"{path.name}: none of {report.rows:,} rows could be read"
         else:

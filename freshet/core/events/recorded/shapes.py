@@ -13,12 +13,13 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from freshet.core.events.recorded.conversion import Source, conversion
+from freshet.core.events.recorded.conversion import Source, conversion, opened
 
 _DELIMITERS: Final = {"::": "rows with '::' between the columns", "\t": "TSV", ";": "CSV with ';'",
                       ",": "CSV", "|": "CSV with '|'"}  # fmt: skip
 _MOVIELENS: Final = ("user", "item", "rating", "timestamp")
 _TRIPLE: Final = ("user", "item", "timestamp")
+WHOLE_SHARE: Final = 0.75  # of the first rows: so many have as many columns as the first
 _NEEDED: Final = "expected JSON lines with type, user_id, item_id and ts_ms"
 
 
@@ -56,6 +57,21 @@ def hint(path: Path, first_rows: Sequence[bytes]) -> str:
     return "" if table is None else _of_table(path, table)
 
 
+def catalogue_hint(first_rows: Sequence[bytes]) -> str:
+    """Return what a file of which no item could be read looks like; "" = no idea.
+
+    >>> catalogue_hint([b"item_id,title", b"1,Oolong"])[:56]
+    'this looks like CSV with the columns item_id, title; exp'
+    """
+    what = "one JSON array" if first_rows and first_rows[0].startswith(b"[") else ""
+    table = _table([row.decode("utf-8", "replace") for row in first_rows])
+    if table is not None and not what and not first_rows[0].startswith(b"{"):
+        header = f" with the columns {', '.join(table.header)}" if table.header else ""
+        what = f"{_DELIMITERS[table.delimiter]}{header}"
+    needed = "expected a catalogue of JSON lines, each with item_id, and title, categories or price"
+    return f"this looks like {what}; {needed}" if what else ""
+
+
 def _json(path: Path, first_rows: Sequence[bytes]) -> str:
     rows = [row for row in map(_decoded, first_rows) if row is not None]
     if not rows:
@@ -63,12 +79,12 @@ def _json(path: Path, first_rows: Sequence[bytes]) -> str:
     for name, value in rows[0].items():
         if len(rows) == 1 and isinstance(value, list) and value and isinstance(value[0], dict):
             what = f"one JSON document with a list {name!r}"
-            source = Source(f"json.load({{file}})[{name!r}]", value)
+            source = Source(f"json.load({{file}})[{name!r}]", value, typed=True)
             return _advice(path, what, source)
     if "item_id" in rows[0] and not {"user_id", "arm"} & set(rows[0]) and "type" not in rows[0]:
         return "this looks like a catalogue: expected the events; name it with --items"
     columns = ", ".join(map(str, rows[0]))
-    source = Source("map(json.loads, {file})", rows)
+    source = Source("(json.loads(l) for l in {file} if l.strip())", rows, typed=True)
     return _advice(path, f"JSON lines with the columns {columns}", source, only_whole=True)
 
 
@@ -76,10 +92,10 @@ def _document(path: Path, first_rows: Sequence[bytes], what: str, rows: str) -> 
     joined = b"\n".join(first_rows)
     found = _listed(joined) if rows else None
     if found:
-        return _advice(path, what, Source(rows, found))
-    if rows:
-        each = f"[print(json.dumps(r)) for r in json.load(open('{path}'))]"
-        line = f'python3 -c "import json; {each}" > {_target(path)}'
+        return _advice(path, what, Source(rows, found, typed=True))
+    if rows and (file := opened(path)):
+        each = f"[print(json.dumps(r)) for r in json.load({file})]"
+        line = f'python3 -c "import gzip, json; {each}" > {_target(path)}'
         return f"this looks like {what}; {_NEEDED}, one object on each line. Convert it: {line}"
     return f"this looks like {what}; {_NEEDED}, one object on each line"
 
@@ -106,7 +122,12 @@ def _advice(path: Path, what: str, source: Source, *, only_whole: bool = False) 
     found = conversion(path, _target(path), source)
     units = f", times in {found.unit}" if found.unit not in ("", "milliseconds") else ""
     if not found.line:
-        lacking = f" No column was recognised as {', '.join(found.lacking)}."
+        lacking = (
+            f" No column was recognised as {', '.join(found.lacking)}."
+            if found.lacking
+            else " Without quotes in the names of file and columns, a line could be given that "
+            "converts it."
+        )
         return (
             ""
             if only_whole and not found.unit
@@ -122,11 +143,11 @@ def _target(path: Path) -> str:
 
 
 def _table(lines: Sequence[str]) -> _Table | None:
-    """Return the table that lines are, None when they are none."""
+    """Return the table that lines are, None when they are none; few may be broken."""
     for delimiter in _DELIMITERS:
-        rows = [_cells(line, delimiter) for line in lines]
-        widths = {len(cells) for cells in rows}
-        if len(widths) == 1 and widths.pop() > 1:
+        cells = [_cells(line, delimiter) for line in lines]
+        rows = [row for row in cells if len(row) == len(cells[0])]
+        if len(cells[0]) > 1 and len(rows) >= WHOLE_SHARE * len(cells):
             header = rows[0] if not any(map(_is_number, rows[0])) else None
             body = rows[1:] if header and len(rows) > 1 else rows
             return _Table(delimiter, header, body)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from freshet.core.errors import EventError
-from freshet.core.events.recorded import open_log, read_events
+from freshet.core.events.recorded import open_log, read_events, read_items
 from freshet.core.events.recorded.part import Part
 
 RETAILROCKET = (
@@ -103,3 +103,88 @@ def test_what_is_not_understood_is_named_all_the_same(
     with pytest.raises(EventError, match=words) as refused:
         list(read_events(path))
     assert 'Convert it: python3 -c "import csv' not in str(refused.value)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("mark", ["utf-8-sig", "utf-16", "latin-1"])
+def test_the_line_works_however_the_table_is_packed_and_encoded(
+    tmp_path: Path, mark: str, packed: bool
+) -> None:
+    """Ids with bytes that are no UTF-8 stay different ones."""
+    text = "user_id;item_id;ts\nu;caf\xe9;1764000000\nu;caf\xe8;1764000001\n"
+    path = tmp_path / ("t.csv.gz" if packed else "t.csv")
+    raw = text.encode(mark)
+    path.write_bytes(gzip.compress(raw) if packed else raw)
+    rows = _converted(tmp_path, path)
+    assert len({row["item_id"] for row in rows}) == 2
+    assert [row["ts_ms"] for row in rows] == [1_764_000_000_000, 1_764_000_001_000]
+
+
+def test_who_is_not_named_becomes_nobody_and_not_a_user_called_none(tmp_path: Path) -> None:
+    """Such rows, ragged ones and empty values do not end the conversion either."""
+    path = tmp_path / "p.jsonl"
+    row = {"user": "u", "item": 7, "rating": 4, "timestamp": 1_764_000_000}
+    without = [{**row, "user": None}, {**row, "rating": None}, {"user": "u", "item": 8}]
+    path.write_text("\n\n".join(json.dumps(each) for each in [row, *without]))
+    _converted(tmp_path, path)
+    log = open_log(tmp_path / "p.converted.events.jsonl")
+    assert [(event.user_id, event.value) for event in log.events()] == [("u", 4.0), ("u", None)]
+    assert log.report.bad_rows == 2
+    table = tmp_path / "v.csv"
+    table.write_text("user_id,item_id,timestamp,value\nu,i,1764000000,\nu,j,1764000001,2\nu\n")
+    rows = _converted(tmp_path, table)
+    assert [(row["user_id"], row["ts_ms"], row["value"]) for row in rows] == [
+        ("u", 1_764_000_000_000, None), ("u", 1_764_000_001_000, 2.0), ("u", None, None)
+    ]  # fmt: skip
+
+
+def test_fields_that_are_called_as_ours_stay(tmp_path: Path) -> None:
+    """Without them copies, answers, slots and clicks were lost with the unit of the times."""
+    kept = {
+        "event_id": "e", "session_id": "s", "request_id": "r", "position": 0, "click": 1,
+        "context": {"a": 1},
+    }  # fmt: skip
+    row = {"type": "impression", "user_id": "u", "item_id": "i", "ts_ms": 1_764_000_000} | kept
+    path = tmp_path / "s.events.jsonl"
+    path.write_text(json.dumps(row))
+    assert _converted(tmp_path, path) == [row | {"ts_ms": 1_764_000_000_000}]
+    shown, clicked = open_log(tmp_path / "s.converted.events.jsonl").events()
+    assert (shown.event_id, shown.position, clicked.type) == ("e", 0, "click")
+
+
+def test_an_array_over_several_lines_is_unpacked_too(tmp_path: Path) -> None:
+    """It is given row by row, in whatever unit."""
+    path = tmp_path / "a.json.gz"
+    path.write_bytes(gzip.compress(json.dumps([{"user_id": "u"}] * 30, indent=1).encode()))
+    assert _converted(tmp_path, path) == [{"user_id": "u"}] * 30
+
+
+def test_names_with_quotes_are_named_as_the_hindrance(tmp_path: Path) -> None:
+    """A column is not."""
+    path = tmp_path / "what's.csv"
+    path.write_text("user_id,item_id,ts\nu,i,1764000000\n")
+    with pytest.raises(EventError, match="looks like CSV") as refused:
+        list(read_events(path))
+    assert "Without quotes in the names" in str(refused.value)
+    assert "No column" not in str(refused.value)
+
+
+def test_of_a_catalogue_no_columns_of_events_are_expected(tmp_path: Path) -> None:
+    """A table, or an array."""
+    for text in ("item_id,title\n1,a\n2,b\n", '[{"item_id": "1"}]\n'):
+        path = tmp_path / "c.items.jsonl"
+        path.write_text(text)
+        with pytest.raises(EventError, match="expected a catalogue") as refused:
+            read_items(path)
+        assert "user_id" not in str(refused.value)
+
+
+def _converted(folder: Path, path: Path) -> list[dict]:
+    """Return the rows that the advised line makes of a file."""
+    with pytest.raises(EventError, match="Convert it: ") as refused:
+        open_log(path)
+    line = str(refused.value).split("Convert it: ")[1]
+    subprocess.run(re.sub(r"^python3", sys.executable, line), shell=True, cwd=folder, check=True)
+    stem = path.name.removesuffix(".gz").rsplit(".", 1)[0].removesuffix(".events")
+    text = (folder / f"{stem}.converted.events.jsonl").read_text()
+    return [json.loads(row) for row in text.splitlines()]
