@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from freshet.core.compiled import compiled, rows_of
 from freshet.core.events.partition import partition_of_hash
 from freshet.core.events.producer import Record
+from freshet.core.state.records import LAYOUT_VERSION
 from streams.item_names import ItemNames
 
 ACTIVITY_DTYPE = np.dtype(
@@ -54,12 +55,16 @@ class ItemDeltas(msgspec.Struct, array_like=True, frozen=True):
 
     Rows of the same source are complete and in the order of their offsets, within a message and
     from message to message.
+
+    Attributes:
+        layout: of the state that the rows were made for. The first messages did not say.
     """
 
     item_ids: list[str]
     items: bytes
     activity: bytes
     covisits: bytes
+    layout: int = 2
 
     def item_rows(self) -> NDArray[np.uint32]:
         """Return (n,): activity row j is about `item_ids[item_rows()[j]]`."""
@@ -116,6 +121,7 @@ def encode_deltas(
             rows[of_activity].tobytes(),
             activity_there[of_activity].tobytes(),
             covisits_there[of_covisits].tobytes(),
+            LAYOUT_VERSION,
         )
         messages += [(partition, raw) for raw in _encoded(deltas, most_bytes)]
     return messages
@@ -234,6 +240,7 @@ def _some(
         rows.astype(np.uint32).tobytes(),
         deltas.activity_rows()[activity].tobytes(),
         deltas.covisit_rows()[covisits].tobytes(),
+        deltas.layout,
     )
 
 
@@ -249,5 +256,13 @@ def decode_deltas(raw: bytes) -> ItemDeltas:
 
     Raises:
         msgspec.DecodeError: the message was not written by a user fold.
+        ValueError: it was written for a state of another layout. A part of it would move its
+            sources past rows that the user fold emits again, when a state is rebuilt.
     """
-    return _DECODER.decode(raw)
+    deltas = _DECODER.decode(raw)
+    if deltas.layout != LAYOUT_VERSION:
+        raise ValueError(
+            f"deltas of layout {deltas.layout}, expected {LAYOUT_VERSION}: left by another version "
+            "of Freshet; the user fold emits them again when the state is rebuilt"
+        )
+    return deltas

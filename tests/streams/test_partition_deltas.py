@@ -11,7 +11,7 @@ import pytest
 from freshet.core.events.codec import EMPTY, UNDECODABLE
 from freshet.core.events.partition import item_hashes, partition_of
 from freshet.core.events.schema import EVENT_TYPES
-from freshet.core.state.records import SEGMENTS
+from freshet.core.state.records import LAYOUT_VERSION, SEGMENTS
 from streams.deltas import ACTIVITY_DTYPE, COVISIT_ROW_DTYPE, ItemDeltas
 from streams.partition_deltas import PartitionDeltas, read_deltas
 from streams.record_batch import RecordBatch
@@ -41,7 +41,7 @@ def message(
     pairs["offset"], pairs["previous"] = list(covisits), item_hashes([previous])[0]
     rows = np.zeros(len(offsets), np.uint32) if items is None else np.array(items, np.uint32)
     return msgspec.msgpack.encode(
-        ItemDeltas([ITEM], rows.tobytes(), activity.tobytes(), pairs.tobytes())
+        ItemDeltas([ITEM], rows.tobytes(), activity.tobytes(), pairs.tobytes(), LAYOUT_VERSION)
     )
 
 
@@ -141,3 +141,16 @@ def test_what_is_no_message_is_a_dead_letter(value: bytes | None, reason: str) -
     found = read(value, message([1]))
     assert [(reject.at, reject.error.reason) for reject in found.rejects] == [(0, reason)]
     assert found.applied == 1
+
+
+@pytest.mark.parametrize("n_events", [0, 1, 11])
+def test_deltas_of_an_earlier_layout_move_no_source(n_events: int) -> None:
+    """When a state is rebuilt, their rows come again: with transitions alone they look alike."""
+    rows = np.zeros(n_events, np.uint32).tobytes()
+    pairs = np.zeros(1, COVISIT_ROW_DTYPE)
+    pairs["offset"], pairs["previous"] = 500, item_hashes([ITEM])[0]
+    old = msgspec.msgpack.encode(([ITEM], rows, bytes(20 * n_events), pairs.tobytes()))
+    found = read(old, message([1]))
+    assert [reject.error.reason for reject in found.rejects] == [UNDECODABLE]
+    assert "layout 2, expected 3" in str(found.rejects[0].error)
+    assert (found.passed.tolist(), offsets(found)) == ([2, 0, 0, 0], [[1]])
