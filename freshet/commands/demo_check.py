@@ -64,7 +64,7 @@ def check_demo(
     cut = int(PAST_SHARE * len(events))
     past, future = events[:cut], events[cut:]
     past_file = _write_past(folder, past, files.items)
-    ledger = Ledger()
+    ledger = Ledger(low_rating=settings.low_rating)
     with run_installation(settings, logs=folder.parent / "logs", say=say) as installation:
         settings = installation.settings
         played = play_log(settings, past, items, total=len(past))

@@ -50,7 +50,10 @@ class PeopleTruth:
         kind = effective_type(code, event.get("value"), settings.low_rating)
         ts_s = event["ts_ms"] // 1000
         user = self.users.setdefault(
-            event["user_id"], UserTruth(settings.contribution_window_s, settings.covisit_distance)
+            event["user_id"],
+            UserTruth(
+                settings.contribution_window_s, settings.covisit_distance, settings.unwanted_ttl_s
+            ),
         )
         added = user.take(kind, event["item_id"], ts_s, self._newest_s[partition])
         self._newest_s[partition] = max(self._newest_s[partition], ts_s)

@@ -176,7 +176,7 @@ class _Run:
         self._partitions = discover_partitions(settings)
         topic = Topics(settings.namespace).events
         rng = np.random.default_rng(options.seed)
-        self._traffic = Traffic(rng, topic, self._partitions, system_clock)
+        self._traffic = Traffic(rng, topic, self._partitions, system_clock, settings.low_rating)
         self._load = Load(
             self._traffic, lambda: EventProducer(settings.kafka_bootstrap), options.rate
         )

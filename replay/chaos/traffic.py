@@ -29,6 +29,7 @@ from freshet.core.events.codec import (
 from freshet.core.events.partition import partition_of
 from freshet.core.events.producer import Record
 from freshet.core.events.schema import EVENT_TYPES, LATEST_TS_MS, MAX_EVENT_BYTES, Event
+from freshet.core.settings import Settings
 from replay.audit import Ledger
 from streams.partition_events import WRONG_PARTITION
 
@@ -78,11 +79,19 @@ class Traffic:
         topic: of the events.
         partitions: of the topic.
         clock: event times lie up to `OUT_OF_ORDER_MS` before it.
+        low_rating: the setting of the installation.
     """
 
-    def __init__(self, rng: np.random.Generator, topic: str, partitions: int, clock: Clock) -> None:
-        self.users = Ledger()
-        self.items = Ledger(of=attrgetter("item_id"))
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        topic: str,
+        partitions: int,
+        clock: Clock,
+        low_rating: float = Settings().low_rating,
+    ) -> None:
+        self.users = Ledger(low_rating=low_rating)
+        self.items = Ledger(of=attrgetter("item_id"), low_rating=low_rating)
         self.events = 0
         self._rng = rng
         self._topic = topic

@@ -60,7 +60,8 @@ class UserTruth:
 
     Attributes:
         acted: all interactions, oldest first.
-        unwanted: time in seconds and type of the rejection of each item.
+        unwanted: time in seconds and type of the rejection of each item, without those that had
+            expired when the newest of them was made.
         in_window: how many interactions are of the window that began last.
         older: items of the window that the history no longer shows.
         shown: items of the impressions of the window that added, in their order.
@@ -69,6 +70,7 @@ class UserTruth:
 
     window_s: int
     covisit_distance: int = 2
+    unwanted_ttl_s: int = 0
     acted: list[Interaction] = field(default_factory=list)
     unwanted: dict[str, tuple[int, int]] = field(default_factory=dict)
     began_s: int = _BEFORE
@@ -152,6 +154,12 @@ class UserTruth:
             self.unwanted.pop(item, None)
         elif REJECTION[kind] and not self._is_taken_back(item, ts_s):
             self.unwanted[item] = ts_s, kind
+            newest_s = max(each_s for each_s, _ in self.unwanted.values())
+            self.unwanted = {
+                name: row
+                for name, row in self.unwanted.items()
+                if not self.unwanted_ttl_s or newest_s - row[0] < self.unwanted_ttl_s
+            }
 
     def _is_taken_back(self, item: str, ts_s: int) -> bool:
         """Return whether the history shows that a rejection was taken back after it."""

@@ -10,8 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freshet.core.events.partition import item_hashes
-from freshet.core.events.schema import EVENT_TYPES, REJECTION, TAKES_BACK, TYPE_CODES, EventType
-from freshet.core.state.unwanted import UNWANTED_CAPACITY, unpack_unwanted
+from freshet.core.events.schema import (
+    EVENT_TYPES,
+    REJECTION,
+    TAKES_BACK,
+    TYPE_CODES,
+    EventType,
+    effective_type,
+)
+from freshet.core.state.unwanted import UNWANTED_CAPACITY, UNWANTED_DTYPE, unpack_unwanted
+from replay.chaos.people_truth import wrong_unwanted
+from replay.chaos.user_truth import UserTruth
 from streams.unwanted import Unwanted, pack, take, unpack
 
 from .conftest import NOW_MS
@@ -213,21 +222,25 @@ drawn = st.lists(
 
 
 @settings(max_examples=30, deadline=None)
-@given(drawn, st.integers(1, 40), st.integers(1, 3))
+@given(drawn, st.integers(1, 40), st.integers(1, 3), st.sampled_from([0, 15]))
 async def test_the_batches_and_the_workers_do_not_matter(
     tmp_path_factory: pytest.TempPathFactory,
     rows: list[tuple[str, EventType, str, int, float | None]],
     at_most: int,
     workers: int,
+    ttl_s: int,
 ) -> None:
-    """The same bytes, of records too, in one batch or in many, by one worker or by several."""
+    """The same bytes, of records too, in one batch or in many, by one worker or by several.
+
+    And what the slow twin says.
+    """
     log: list[Row] = [
         event(at, user, NOW_MS + 1000 * (at + late_s), item=item, kind=kind, value=value,
               log_ts_ms=NOW_MS + 1_000_000)
         for at, (user, kind, item, late_s, value) in enumerate(rows)
     ]  # fmt: skip
     folder = tmp_path_factory.mktemp("models")
-    one, many = Folded(folder), Folded(folder)
+    one, many = Folded(folder, unwanted_ttl_s=ttl_s), Folded(folder, unwanted_ttl_s=ttl_s)
     await one.start()
     await one.read(log)
     for some in np.array_split(np.arange(len(log)), workers):
@@ -237,3 +250,9 @@ async def test_the_batches_and_the_workers_do_not_matter(
     assert [unwanted(one, user) for user in (ANN, BOB)] == [
         unwanted(many, user) for user in (ANN, BOB)
     ]
+    truths = {user: UserTruth(DAY_S, unwanted_ttl_s=ttl_s) for user in (ANN, BOB)}
+    for at, (user, kind, item, late_s, value) in enumerate(rows):
+        counts_as = effective_type(TYPE_CODES[kind], value, 2.0)
+        truths[user].take(counts_as, item, NOW_MS // 1000 + at + late_s, 0)
+    found = {user: np.array(unwanted(one, user), UNWANTED_DTYPE) for user in (ANN, BOB)}
+    assert wrong_unwanted(found, truths) == 0

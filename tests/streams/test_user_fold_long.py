@@ -16,6 +16,7 @@ from freshet.core.events.partition import item_hashes, partition_of
 from freshet.core.events.schema import EVENT_TYPES, EventType
 from freshet.core.settings import Settings
 from freshet.core.state.records import history_newest_first, unpack_users
+from freshet.core.state.unwanted import UNWANTED_CAPACITY, unpack_unwanted
 from streams.deltas import decode_deltas
 
 from .conftest import NOW_MS, PARTITIONS
@@ -144,3 +145,18 @@ async def test_an_event_that_was_forgotten_counts_again(tmp_path: Path) -> None:
     await folded.read([event(number) for number in range(REMEMBERED + 1)])
     await folded.read([event(0)])
     assert folded.totals("applied", "duplicates") == (REMEMBERED + 2, 0)
+
+
+def test_no_rejection_of_a_long_log_is_lost(tmp_path: Path) -> None:
+    """Of each person the newest ones, as many as there is room for, looked up one by one."""
+    log = fold(tmp_path, ["hide", "click"], unwanted_ttl_s=0)
+    rejected: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    hashes = np.asarray(item_hashes([f"i{number}" for number in range(N_EVENTS)])).tolist()
+    for number, (user, item) in enumerate(zip(log.users, hashes, strict=True)):
+        if log.types[number] == "hide":
+            rejected[user].append(((NOW_MS + number) // 1000, item))
+    stored = log.folded.store.hashes[log.folded.context.keys.unwanted(PARTITION)]
+    assert set(stored) == set(rejected)
+    for user, rows in rejected.items():
+        found = unpack_unwanted(stored[user])[["ts_s", "item"]].tolist()
+        assert sorted(found) == sorted(rows)[-UNWANTED_CAPACITY:]

@@ -20,8 +20,8 @@ def event(kind: str, user: str, item: str, at_s: int, **more: Any) -> dict[str, 
     return {"type": kind, "user_id": user, "item_id": item, "ts_ms": 1000 * (T + at_s), **more}
 
 
-def truth(*events: dict[str, Any]) -> PeopleTruth:
-    people = PeopleTruth(Settings(), 1)
+def truth(*events: dict[str, Any], unwanted_ttl_s: int = 0) -> PeopleTruth:
+    people = PeopleTruth(Settings(unwanted_ttl_s=unwanted_ttl_s), 1)
     for each in events:
         people.take(each, 0)
     return people
@@ -47,6 +47,17 @@ def test_every_difference_in_what_is_unwanted_is_found() -> None:
     assert wrong_unwanted({"ann": rows(x=1, y=2)}, people) == 1
     assert wrong_unwanted({"ann": rows(x=9)}, people) == 1
     assert wrong_unwanted({"ann": rows(x=1), "bob": rows(x=1), "carl": rows()}, people) == 1
+
+
+def test_what_expired_is_gone_when_another_rejection_comes() -> None:
+    """By the setting, as in the fold."""
+    log = [
+        event("hide", "ann", "x", 1),
+        event("hide", "ann", "y", 60),
+        event("click", "ann", "z", 99),
+    ]
+    assert wrong_unwanted({"ann": rows(x=1, y=60)}, truth(*log, unwanted_ttl_s=60).users) == 0
+    assert wrong_unwanted({"ann": rows(y=60)}, truth(*log, unwanted_ttl_s=59).users) == 0
 
 
 def test_every_difference_in_what_was_added_is_found() -> None:

@@ -19,8 +19,8 @@ NOW_MS = 1_700_000_000_000
 PARTITIONS = 4
 
 
-def traffic(seed: int = 1) -> Traffic:
-    return Traffic(np.random.default_rng(seed), "t", PARTITIONS, lambda: NOW_MS)
+def traffic(seed: int = 1, low_rating: float = 2.0) -> Traffic:
+    return Traffic(np.random.default_rng(seed), "t", PARTITIONS, lambda: NOW_MS, low_rating)
 
 
 def reason_of(record: Record) -> str | None:
@@ -47,14 +47,15 @@ def test_the_same_seed_sends_the_same() -> None:
     assert first != other
 
 
-def test_the_truth_is_what_the_records_say_without_their_copies() -> None:
-    """Of every person, item and type."""
-    sent = traffic()
+@pytest.mark.parametrize("low_rating", [0.0, 2.0, 4.0])
+def test_the_truth_is_what_the_records_say_without_their_copies(low_rating: float) -> None:
+    """Of every person, item and type, by the threshold of stars of the installation."""
+    sent = traffic(low_rating=low_rating)
     different = {event.event_id: event for event in events_of(sent.chunk(5_000))}
     assert sent.events == len(different)
     for ledger, name_of in ((sent.users, "user_id"), (sent.items, "item_id")):
         counted = Counter(
-            (getattr(each, name_of), "dislike" if (each.value or 9) <= 2 else each.type)
+            (getattr(each, name_of), "dislike" if (each.value or 9) <= low_rating else each.type)
             for each in different.values()
         )
         told = {
