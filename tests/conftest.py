@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from freshet.commands.processes import Server, start_server, start_worker
@@ -26,6 +27,9 @@ ROOT = Path(__file__).parents[1]
 POLL_S = 0.02
 
 _namespaces = itertools.count()
+
+hypothesis.settings.register_profile("freshet", deadline=None)  # a busy machine is no fault
+hypothesis.settings.load_profile("freshet")
 
 
 def _wait_until(predicate: Callable[[], object], timeout_s: float = 30.0, what: str = "") -> None:
