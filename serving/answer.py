@@ -91,7 +91,7 @@ class AnswerItem(Struct, frozen=True, kw_only=True):
     Attributes:
         score: bigger is better; the ranker's probability of a click, or the fused source score,
             lowered for what is like the items that the user rejected.
-        source: which source found it.
+        source: which source found it; `popular` for a client's own candidate that none found.
         reason: why, for the person who reads the list.
         propensity: probability in (0, 1] that the policy puts this item here.
         explored: whether the bandit drew it.

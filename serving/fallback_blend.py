@@ -18,6 +18,7 @@ from online_models.maths.topk import top_k
 from online_models.sources import ORDERS, order_scores
 from serving.item_table import ItemTable
 from serving.sources.found import Union
+from serving.standings import popularity
 
 LISTS: Final = (*SOURCES, *ORDERS)
 """The lists that are blended: the sources, and orders of all candidates of a request."""
@@ -109,9 +110,25 @@ def blended(
         blend: what the lists weigh.
     """
     if blend is FIXED:  # the order in which the candidates come
-        return union.fused.astype(np.float32), union.best_source()
+        return _fused(table, union, now_ms).astype(np.float32), union.best_source()
     parts = list_parts(table, union, now_ms, blend.weights > 0) * blend.weights
     sources = np.where(parts.any(axis=1), SOURCE_OF[parts.argmax(axis=1)], _POPULAR)
     scores = np.empty(len(union))
     scores[top_k(parts.sum(axis=1), len(union))] = 1 / (RANK_SOFTENING + np.arange(len(union)))
     return scores.astype(np.float32), sources
+
+
+def _fused(table: ItemTable, union: Union, now_ms: int) -> NDArray[np.float64]:
+    """Return the (n,) fused scores; what no source found follows the last found, by popularity.
+
+    Its fused score is 0, of which no aversion could take anything away.
+    """
+    unfound = np.flatnonzero(~union.is_found)
+    if not unfound.size:
+        return union.fused
+    scores = union.fused.copy()
+    order = top_k(popularity(table, union.rows[unfound], now_ms), len(unfound))
+    last = union.fused.min(where=union.is_found, initial=1.0)
+    places = RANK_SOFTENING + 1 + np.arange(len(unfound))
+    scores[unfound[order]] = last * RANK_SOFTENING / places
+    return scores

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.events.schema import EVENT_TYPES
+from freshet.core.events.schema import EVENT_TYPES, PREFERENCE
 from online_models.features import SOURCES
 from serving.item_table import ItemTable
 from serving.moment import Moment
@@ -59,6 +59,7 @@ def reasons(
     because = np.where(np.isin(because, profile.unwanted), -1, because).tolist()
     unwanted = np.isin(chosen.rows, profile.unwanted)
     visits = _nearest_visits(moment, chosen).tolist()
+    is_found = chosen.is_found.tolist()
     words = []
     for index, (row, source) in enumerate(zip(chosen.rows.tolist(), sources, strict=True)):
         if unwanted[index]:
@@ -68,16 +69,24 @@ def reasons(
             words.append("exploring: few have seen this yet" if barely else "exploring")
         else:
             choice = _Choice(table, profile, row, because[index], visits[index])
-            words.append(_WORDS[SOURCES[source]](choice))
+            say = _WORDS[SOURCES[source]] if is_found[index] else _because_of_page
+            words.append(say(choice))
     return words
 
 
 def _because_of(choice: _Choice) -> str:
     table, profile, visit = choice.table, choice.profile, choice.visit
     title = _title(table, profile.rows[visit]) if visit >= 0 else ""
+    if not (PREFERENCE[profile.types] > 0).any():  # rejections alone lead away from them
+        return "picked for you"
     if not title:
         return "close to what you looked at"
     return f"because you {_DID[EVENT_TYPES[profile.types[visit]]]} {title}"
+
+
+def _because_of_page(choice: _Choice) -> str:
+    """Say why a client's own candidate is there that no source found."""
+    return _because_of(choice) if choice.visit >= 0 else "chosen for this page"
 
 
 def _often_next(choice: _Choice) -> str:

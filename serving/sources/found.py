@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from online_models.features import RANK_SOFTENING, SOURCE_WEIGHTS, SOURCES, fused_ranks
 from online_models.maths.topk import top_k
 from serving.item_table import Rows
+
+_POPULAR: Final = SOURCES.index("popular")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,18 @@ class Union:
         )
 
     def best_source(self) -> NDArray[np.int64]:
-        """Return (n,) the source that contributed most to the fused score of each."""
+        """Return (n,) the source that contributed most to the fused score of each.
+
+        The source of what none found is `popular`, by which it is ordered.
+        """
         shares = SOURCE_WEIGHTS / (RANK_SOFTENING + np.maximum(self.ranks, 0))
-        return np.asarray(np.where(self.ranks >= 0, shares, 0).argmax(axis=1))
+        most = np.where(self.ranks >= 0, shares, 0).argmax(axis=1)
+        return np.asarray(np.where(self.is_found, most, _POPULAR))
+
+    @property
+    def is_found(self) -> NDArray[np.bool_]:
+        """(n,) whether a source found each; a client's own candidates need none."""
+        return np.asarray((self.ranks >= 0).any(axis=1))
 
 
 def fuse(found: Sequence[Found], also: Rows | None = None) -> Union:

@@ -48,11 +48,20 @@ async def test_each_source_has_its_words(state: Any, users: Any, source: str, wo
 
 async def test_without_a_title_the_words_are_general(state: Any, users: Any) -> None:
     """The catalogue may not know the item that led there any more."""
+    state.items.table.offer([Item(item_id="bare")])
+    users.act("ann", "bare")
     assert "what you looked at" in await _reason(state, "session", "item-1", explored=False)
     for source in ("covisitation", "transitions"):
         assert await _reason(state, source, "item-1", explored=False) == "often next for others"
     words = await _reason(state, "similar", "item-1", explored=False)
     assert words == "close to what you looked at"
+
+
+@pytest.mark.parametrize("kind", ["hide", "dislike", "report", "skip"])
+async def test_who_only_rejected_has_looked_at_nothing(state: Any, users: Any, kind: str) -> None:
+    """What a session of rejections leads to is close to none of them."""
+    users.act("ann", "item-10", kind=kind)
+    assert await _reason(state, "session", "item-1", explored=False) == "picked for you"
 
 
 async def test_no_source_is_without_words(state: Any) -> None:

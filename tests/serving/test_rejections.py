@@ -164,3 +164,20 @@ async def test_no_list_but_a_ranked_one_names_unwanted_items(state: State, users
     """They are not in it."""
     users.act("ann", "item-0", kind="hide")
     assert (await ask(state, Query(user="ann", k=80))).unwanted == []
+
+
+async def test_rank_lowers_what_is_like_the_rejected_also_where_no_source_found_it(
+    state: State, users: Any
+) -> None:
+    """Without a model too, in one order with the rest, and without a false reason."""
+    state.live.current = None
+    for number in range(6):
+        users.act("ann", f"item-{5 * number}", kind="hide")
+    few = with_settings(state, candidates=4)
+    kept, averse = ["item-61", "item-62", "item-63"], ["item-60", "item-65", "item-70"]
+    answer = (await rank_items(few, RankQuery(user="ann", items=[*averse, *kept]), "r1")).answer
+    assert ids(answer) == [*kept, *averse]
+    assert all(item.score > 0 for item in answer.items)
+    assert {(item.source, item.reason) for item in answer.items} == {
+        ("popular", "chosen for this page")
+    }
