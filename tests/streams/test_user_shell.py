@@ -15,12 +15,15 @@ from freshet.core.errors import PositionError
 from freshet.core.events.codec import encode
 from freshet.core.events.partition import partition_of
 from freshet.core.events.schema import Event
+from freshet.core.state.keys import Keys
+from freshet.core.state.reader import state_digest
 from freshet.core.state.records import unpack_users
 from streams.deltas import decode_deltas
 from streams.fold_shell import FoldContext
 from streams.item_vectors import LiveVectors
 from streams.lifetimes import keep_lifetimes
 from streams.record_batch import RecordBatch
+from streams.user_fold_rows import CHANGED, TOTALS
 from streams.user_shell import UserShell
 
 from .conftest import NOW_MS, PARTITIONS
@@ -281,3 +284,27 @@ async def test_lifetimes_are_kept_step_by_step(context: FoldContext, tmp_path: P
     with pytest.raises(asyncio.CancelledError):
         await keep_lifetimes(shell, assigned, every_s=0)
     assert clicks(context) == 2
+
+
+class OnePosition:
+    """A client of a Redis that holds one position, and nothing else."""
+
+    def __init__(self, **position: int) -> None:
+        self._position = {name.encode(): str(value).encode() for name, value in position.items()}
+
+    def hgetall(self, key: str) -> dict[bytes, bytes]:
+        """Return the position of the user fold."""
+        return self._position if key == Keys("n").user_position(0) else {}
+
+    def hscan_iter(self, key: str, count: int) -> list[tuple[bytes, bytes]]:
+        """Return nothing."""
+        return []
+
+
+@pytest.mark.parametrize("name", [name for name in TOTALS if name != CHANGED])
+def test_every_total_is_in_the_hash_of_the_state(name: str) -> None:
+    """What is held back too: one that is counted in one life and not in the other is seen."""
+    client: Any = OnePosition(**{name: 1})
+    nothing: Any = OnePosition()
+    digest, empty = state_digest(client, "n", 1), state_digest(nothing, "n", 1)
+    assert [each for each in digest if digest[each] != empty[each]] == ["user_positions"]

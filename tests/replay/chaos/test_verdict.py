@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,22 +18,27 @@ from freshet.core.events.schema import Event
 from freshet.core.events.topics import Topics
 from freshet.core.progress import FoldProgress
 from freshet.core.settings import Settings
+from freshet.core.state.records import unpack_users
+from replay.audit import Ledger
 from replay.chaos.traffic import POISON_HEADER
 from replay.chaos.verdict import (
     ELSEWHERE,
     LogTruth,
+    Verdict,
     read_letters,
     read_log,
     wrong_letters,
     wrong_totals,
 )
+from streams.user_fold_rows import HELD_BACK
 
 
 def truth() -> LogTruth:
     """Two partitions: 3 events, a copy and a poison in the first, nothing in the second."""
     zeros = np.zeros(2, np.int64)
     ends, events, copies = np.array([[5, 0], [3, 0], [1, 0]])
-    return LogTruth(zeros, ends, events, copies, {(0, 4): "empty"}, {}, {}, {})
+    held_back = dict.fromkeys(HELD_BACK, zeros)
+    return LogTruth(zeros, ends, events, copies, {(0, 4): "empty"}, {}, {}, held_back)
 
 
 def progress(**changed: int) -> FoldProgress:
@@ -44,8 +50,31 @@ def progress(**changed: int) -> FoldProgress:
 def test_positions_agree_with_the_log_total_by_total() -> None:
     """Each total that does not is one that is wrong."""
     assert wrong_totals(progress(), truth()) == 0
-    for name in ("next", "applied", "duplicates", "rejected"):
+    for name in ("next", "applied", "duplicates", "rejected", *HELD_BACK):
         assert wrong_totals(progress(**{name: 9}), truth()) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sequences_wrong", "unwanted_wrong", "added_wrong", "lag", "positions_wrong",
+        "dead_letters_wrong",
+    ],
+)  # fmt: skip
+def test_one_that_is_wrong_makes_the_verdict_inexact(name: str) -> None:
+    """Whatever it is one of."""
+    nothing = Ledger().audit([], unpack_users([]))
+    exact = Verdict(nothing, nothing, *[0] * 5, dead_letters=9, dead_letters_wrong=0, copies=9)
+    assert exact.is_exact
+    assert not replace(exact, **{name: 1}).is_exact
+
+
+@pytest.mark.parametrize("name", ["users", "items"])
+def test_one_miscount_makes_the_verdict_inexact(name: str) -> None:
+    """Of a person or of an item."""
+    nothing = Ledger().audit([], unpack_users([]))
+    exact = Verdict(nothing, nothing, *[0] * 5, dead_letters=0, dead_letters_wrong=0, copies=0)
+    assert not replace(exact, **{name: replace(nothing, wrong=1)}).is_exact
 
 
 def test_letters_are_compared_by_the_record_that_they_name() -> None:
