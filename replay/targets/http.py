@@ -101,7 +101,10 @@ class HttpTarget:
 
     def _put_item(self, item: Item) -> str:
         """Put an item; return why it was refused, "" when it was taken."""
-        path = f"/v1/items/{quote(item.item_id, safe='')}"
+        name = quote(item.item_id, safe="")
+        if name in (".", ".."):  # the client takes these out of an address, RFC 3986, 5.2.4
+            name = name.replace(".", "%2E")
+        path = f"/v1/items/{name}"
         answer = self._request("PUT", path, msgspec.json.encode(item))
         return "" if answer.is_success else _detail(answer)
 

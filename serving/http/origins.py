@@ -16,6 +16,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
+from freshet.core.address import bare_host
+
 Whose = Literal["own", "allowed", "foreign"]
 
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
@@ -63,10 +65,12 @@ def is_host_allowed(host: str, allowed: Iterable[str]) -> bool:
     (True, True)
     >>> is_host_allowed("evil.example", ["rec.example"])
     False
+    >>> is_host_allowed("[::1]:8080", ["::1"])
+    True
     """
-    names = {each.lower() for each in allowed}
+    names = {bare_host(each.lower()) for each in allowed}
     bare = re.sub(r":\d*$", "", host.lower()).rstrip(".")
-    return not names or bare in names or host.lower() in names
+    return not names or bare_host(bare) in names or host.lower() in names
 
 
 def forwarded_prefix(headers: Mapping[str, str]) -> str:

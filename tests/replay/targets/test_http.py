@@ -113,8 +113,12 @@ def test_events_arrive_in_order(server: _Server, target: HttpTarget) -> None:
 
 def test_items_are_put_under_their_names(server: _Server, target: HttpTarget) -> None:
     """Also names that a path cannot hold as they are."""
-    target.put_items([Item(item_id="a/b c"), Item(item_id="plain", title="T")])
+    target.put_items(
+        [Item(item_id=name) for name in ("a/b c", ".", "..")] + [Item(item_id="plain", title="T")]
+    )
     assert sorted((path, body["item_id"]) for _, path, body in server.requests) == [
+        ("/v1/items/%2E", "."),
+        ("/v1/items/%2E%2E", ".."),
         ("/v1/items/a%2Fb%20c", "a/b c"),
         ("/v1/items/plain", "plain"),
     ]
