@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final, NamedTuple
 
 from freshet.core.events.recorded.lines import encoding_of
@@ -109,7 +110,7 @@ def conversion(path: Path, target: str, source: Source) -> Conversion:
     if source.places:
         rows = f"(dict(enumerate(c)) for c in {rows})"
     body = f"[print(json.dumps({{{', '.join(fields)}}})) for r in {rows}]"
-    return Conversion(f'python3 -c "{imports}{body}" > {target}', unit, [])
+    return Conversion(f'python3 -c "{imports}{body}" > {quote(target)}', unit, [])
 
 
 def opened(path: Path) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -95,7 +96,7 @@ def _document(path: Path, first_rows: Sequence[bytes], what: str, rows: str) -> 
         return _advice(path, what, Source(rows, found, typed=True))
     if rows and (file := opened(path)):
         each = f"[print(json.dumps(r)) for r in json.load({file})]"
-        line = f'python3 -c "import gzip, json; {each}" > {_target(path)}'
+        line = f'python3 -c "import gzip, json; {each}" > {quote(_target(path))}'
         return f"this looks like {what}; {_NEEDED}, one object on each line. Convert it: {line}"
     return f"this looks like {what}; {_NEEDED}, one object on each line"
 

@@ -159,6 +159,16 @@ def test_an_array_over_several_lines_is_unpacked_too(tmp_path: Path) -> None:
     assert _converted(tmp_path, path) == [{"user_id": "u"}] * 30
 
 
+def test_the_copy_of_a_download_is_converted_too(tmp_path: Path) -> None:
+    """A shell takes spaces and parentheses apart."""
+    table = tmp_path / "log (1).csv"
+    table.write_text("user_id,item_id,ts\nu,i,1764000000\n")
+    assert _converted(tmp_path, table)[0]["ts_ms"] == 1_764_000_000_000
+    array = tmp_path / "log & more.json"
+    array.write_text(json.dumps([{"user_id": "u"}] * 30, indent=1))
+    assert _converted(tmp_path, array) == [{"user_id": "u"}] * 30
+
+
 def test_names_with_quotes_are_named_as_the_hindrance(tmp_path: Path) -> None:
     """A column is not."""
     path = tmp_path / "what's.csv"
