@@ -19,6 +19,8 @@ from freshet.core.events.recorded import Part, RecordedLog, open_log
 from freshet.core.events.recorded.order import are_many
 from freshet.core.progress import FoldProgress, ProgressReader
 from freshet.core.settings import Settings
+from freshet.core.state.client import connect
+from freshet.core.state.reader import StateReader
 from replay.already_sent import count_events, events_behind
 from replay.checkpoint import Checkpoint, CheckpointFile, Plan, require_same
 from replay.course import Course, Keeper
@@ -142,7 +144,7 @@ def _play(
                 course.events(),
                 [] if course.start and items is not None else items,
                 speed=float(wanted.speed),
-                known=course.known,
+                known=course.known | (_catalogued(settings, reader) if items is None else set()),
             )
             if played.stopped and course.place(played.done) < total:
                 keeper.settle()
@@ -155,6 +157,12 @@ def _play(
         finally:
             stop.gently = False
     return played
+
+
+def _catalogued(settings: Settings, reader: ProgressReader) -> set[str]:
+    """Return the items that the catalogue offers: a bare entry would take their titles away."""
+    with connect(settings.redis_url) as client:
+        return StateReader(client, settings.namespace, reader.partitions).catalogue_ids()
 
 
 def _target(

@@ -115,6 +115,25 @@ def test_bad_rows_are_told_and_the_limit_is_kept(
     assert figures["items"] == len({json.loads(line)["item_id"] for line in lines[:100]})
 
 
+@pytest.mark.services
+def test_a_log_without_a_catalogue_leaves_known_items_as_they_are(
+    settings: Settings, worker: Callable[[Settings], Child], films: LogFiles, tmp_path: Path
+) -> None:
+    """A second day without a file of items takes no title away."""
+    worker(settings)
+    _figures(_replay(settings, films.events, "--speed", "max", "--limit", 50))
+    row = json.loads(gzip.decompress(films.events.read_bytes()).splitlines()[0])
+    log = tmp_path / "day2.jsonl"
+    rows = [{**row, "event_id": name, "item_id": name} for name in (row["item_id"], "unknown")]
+    log.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    with connect(settings.redis_url) as client:
+        state = StateReader(client, settings.namespace, discover_partitions(settings))
+        before = state.catalogue_ids()
+        figures = _figures(_replay(settings, log, "--speed", "max", "--append"))
+        assert figures["items"] == 1
+        assert state.catalogue_ids() == before | {"unknown"}
+
+
 @pytest.mark.parametrize("speed", ["0", "fast"])
 def test_a_strange_speed_is_a_usage_error(films: LogFiles, speed: str) -> None:
     """Before anything is started."""

@@ -95,6 +95,11 @@ class StateReader:
         ]
         return [name.decode() for name, _ in pairs], unpack_items([blob for _, blob in pairs])
 
+    def catalogue_ids(self) -> set[str]:
+        """Return the ids of the items that the catalogue offers."""
+        keys = [self._keys.catalog(partition) for partition in range(self._partitions)]
+        return {name.decode() for key in keys for name, _ in self._fields(key)}
+
     def user_positions(self) -> list[dict[str, int]]:
         """Return the position of each partition of the events."""
         return [self._position(self._keys.user_position(p)) for p in range(self._partitions)]

@@ -66,6 +66,7 @@ def test_records_are_read_back(client: Any) -> None:
     assert reader.item("mug") is None
     assert reader.users()[0] == ["ann"]
     assert reader.items()[0] == ["cup"]
+    assert reader.catalogue_ids() == {"cup"}
     assert reader.user_positions() == [{"next": 5, "applied": 3}, {}]
     assert reader.catalog_positions() == reader.slate_positions() == [{}, {}]
     client.hset(KEYS.erased(partition_of("bob", PARTITIONS)), user_hash("bob"), 8)
