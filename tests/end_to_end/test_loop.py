@@ -20,7 +20,7 @@ from freshet.commands.demo_parts import play_log
 from freshet.commands.processes import Server
 from freshet.core.events.cluster import discover_partitions
 from freshet.core.events.recorded import read_events, read_items
-from freshet.core.events.schema import EVENT_TYPES, Event, Item
+from freshet.core.events.schema import EVENT_TYPES, TYPE_CODES, Event, Item, effective_type
 from freshet.core.settings import Settings
 from freshet.core.state.client import connect
 from freshet.core.state.reader import StateReader
@@ -101,7 +101,7 @@ def test_every_count_is_exact_and_the_list_is_personal(
     ledger.note(log.events)
     audit = ledger.audit(*reader.users())
     assert (audit.lost, audit.doubled, audit.applied) == (0, 0, len(log.events))
-    assert _item_counts(reader) == Counter((e.item_id, e.type) for e in log.events)
+    assert _item_counts(reader) == Counter((e.item_id, _counts_as(e)) for e in log.events)
     assert sum(at["applied"] for at in reader.catalog_positions() if at) == len(log.items)
 
     newest_ms = max(event.ts_ms for event in log.events)
@@ -165,6 +165,11 @@ def test_an_item_comes_and_goes(
             discover_partitions(settings),
         )
         wait_until(lambda: reader.item("nobody-knows") is not None, 10, "it is counted")
+
+
+def _counts_as(event: Event) -> str:
+    code = effective_type(TYPE_CODES[event.type], event.value, Settings().low_rating)
+    return EVENT_TYPES[code]
 
 
 def _item_counts(reader: StateReader) -> Counter[tuple[str, str]]:
