@@ -51,7 +51,7 @@ def read_rows(path: Path | str, report: ReadReport | None = None) -> Iterator[Re
     def adapt(row: Row, raw: RawRow) -> list[Event]:
         explicit = row.get("event_id") not in (None, "")
         events = events_of(row, lambda: made_event_id(path, raw.line, raw.raw), raw.size)
-        return events if not explicit or copies.is_new(events[0], raw) else []
+        return events if not explicit or copies.is_new(events, raw.line) else []
 
     for raw, events in _read(path, adapt, found, skip_copies=True):
         found.events += len(events)
@@ -103,19 +103,22 @@ class _Copies:
         self._report = report
         self._seen: dict[int, _First] = {}
 
-    def is_new(self, event: Event, raw: RawRow) -> bool:
-        """Return whether an event came for the first time; count it as a copy otherwise.
+    def is_new(self, events: list[Event], line: int) -> bool:
+        """Return whether the events of a row came for the first time; count a copy otherwise.
+
+        What the events say is compared: the order of the columns and white space say nothing.
 
         Raises:
-            ValidationError: its id came before with other content.
+            ValidationError: their id came before with other content.
         """
+        event = events[0]
         name = xxhash.xxh3_64_intdigest(f"{event.user_id}\0{event.event_id}".encode())
-        content = xxhash.xxh3_64_intdigest(raw.raw)
-        first = self._seen.setdefault(name, _First(raw.line, content))
-        if first.line == raw.line:
+        content = xxhash.xxh3_64_intdigest(msgspec.json.encode(events, order="sorted"))
+        first = self._seen.setdefault(name, _First(line, content))
+        if first.line == line:
             return True
         if first.content == content:
-            self._report.note_copy(raw.line, first.line)
+            self._report.note_copy(line, first.line)
             return False
         self._report.conflicts += 1
         raise msgspec.ValidationError(
