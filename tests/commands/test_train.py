@@ -48,13 +48,14 @@ def test_what_does_not_go_together_is_said(
 
 def test_each_of_many_trainings_is_asked_for_the_same() -> None:
     """All that was said of one, and no more."""
-    nothing = train._arguments(None, None, epochs=None, budget_s=None, quick=False)
+    nothing = train._arguments(None, None, sort=False, epochs=None, budget_s=None, quick=False)
     assert nothing == []
     everything = train._arguments(
-        Path("log.gz"), Path("items.gz"), epochs=3, budget_s=60.0, quick=True
+        Path("log.gz"), Path("items.gz"), sort=True, epochs=3, budget_s=60.0, quick=True
     )
     assert everything == [
-        "log.gz", "--items", "items.gz", "--epochs", "3", "--budget-s", "60.0", "--quick",
+        "log.gz", "--items", "items.gz", "--epochs", "3", "--budget-s", "60.0",
+        "--sort", "--quick",
     ]  # fmt: skip
 
 
