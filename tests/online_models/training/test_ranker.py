@@ -292,16 +292,16 @@ def test_it_learns_what_is_rejected() -> None:
     assert found["negative"]["true"] == len(unwanted)
     assert found["negative"]["auc"] > 0.65
     assert 0.8 < found["negative"]["predicted_over_true"] < 1.25
-    assert np.mean(ranker_ranks(ranker, test)["ranker"] < 5) > 0.5
+    assert np.mean(ranker_ranks(ranker, test)["ranker"] < 5) > 0.4
 
 
 def test_a_request_whose_target_no_source_found_counts_for_the_level_of_clicks() -> None:
     """Half of all candidates are of such requests: half as many clicks are promised."""
     train, choose = some_exposures(200, 1, 2.0), some_exposures(200, 2, 2.0)
     half = [replace(each, target=-1) if each.event % 2 else each for each in choose]
+    rankers = [fit(train, later) for later in (choose, half)]
     whole, missed = (
-        sum(float(scores_of(fit(train, later), each).sum()) for each in choose)
-        for later in (choose, half)
+        sum(float(scores_of(ranker, each).sum()) for each in choose) for ranker in rankers
     )
     assert whole == pytest.approx(200, rel=0.1)
     assert missed == pytest.approx(100, rel=0.1)
