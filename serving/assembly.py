@@ -122,6 +122,7 @@ def policy(settings: Settings, blend: Blend | None = None) -> str:
         settings: of the installation.
         blend: of the sources, where no ranker orders what they found.
 
+    >>> from serving.fallback_blend import FIXED
     >>> policy(Settings()), policy(Settings(), FIXED)
     ('rank-mmr0.05-thompson2', 'blend-fixed-mmr0.05-thompson2')
     """

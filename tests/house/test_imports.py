@@ -20,7 +20,7 @@ def is_ours(frame):
     "Whether code of ours asked, perhaps through the standard library."
     while frame:
         file = frame.f_code.co_filename
-        if file.startswith(HERE):
+        if file.startswith(HERE) and "site-packages" not in file:  # a virtual environment lies here
             return True
         inner = file.startswith("<") or file.startswith(LIBRARY) and "site-packages" not in file
         if not inner or "importlib" in file:  # a package, or the reading of a module
