@@ -28,7 +28,7 @@ _WORDS: Final = {
     "to_ms": "--to was {before}, now {now}",
     "limit": "--limit was {before}, now {now}",
     "shift": "--shift-to-now was {before}, now {now}",
-    "cluster": "the broker is another, or was started anew: its log is not the one of before",
+    "cluster": "the broker is another, or was started again: its log is not the one of before",
 }
 """What must be as it was, and how it is said when it is not."""
 

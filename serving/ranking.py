@@ -79,12 +79,12 @@ def rank(moment: Moment, union: Union) -> Ranked:
     features = moment.stages.run(
         "features", partial(_features, moment, union, aversions), lambda: None
     )
-    foreseen = None
+    predicted = None
     if moment.bound is not None and features is not None:
         ranker = partial(moment.bound.bundle.probabilities, features)
-        foreseen = moment.stages.run("rank", ranker, otherwise=lambda: None)
-    if foreseen is not None:
-        scores, sources = task_scores(foreseen, moment.settings), union.best_source()
+        predicted = moment.stages.run("rank", ranker, otherwise=lambda: None)
+    if predicted is not None:
+        scores, sources = task_scores(predicted, moment.settings), union.best_source()
     else:
         scores, sources = blended(moment.table, union, moment.profile.now_ms, moment.blend)
     factors = _factors(moment, union, aversions)
@@ -93,7 +93,7 @@ def rank(moment: Moment, union: Union) -> Ranked:
         features,
         demoted(scores, factors),
         factors,
-        by_ranker=foreseen is not None,
+        by_ranker=predicted is not None,
         sources=sources,
     )
 

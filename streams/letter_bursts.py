@@ -52,7 +52,7 @@ class LetterBursts:
             return
         first, reasons = self._first, self._counts.most_common()
         log.warning(
-            "%s records could not be applied and are dead letters now (%s); the first stood at %s: "
+            "%s records could not be applied and are dead letters now (%s); the first is at %s: "
             "%s: %s. `freshet dlq ls` lists them, `freshet dlq show %s` shows it",
             f"{self._counts.total():,}",
             ", ".join(f"{count:,} {reason}" for reason, count in reasons),

@@ -87,7 +87,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(
             ge=0,
             description="an item that a user rejected is not offered to them for so long, unless "
-            "they take it back; 0 = never again",
+            "they take it back; 0 = never again. Who is idle for `user_ttl_s` is forgotten with it",
         ),
     ] = 180 * 86_400
     contribution_window_s: Annotated[

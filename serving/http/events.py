@@ -79,7 +79,7 @@ def _listed(body: bytes) -> tuple[list[Any], str]:
     In the place of an event that is no JSON stands its `JsonError`.
 
     Raises:
-        RequestError: the body holds no events, or cannot be told into events.
+        RequestError: the body holds no events, or cannot be split into events.
     """
     try:
         found, prefix = _events(read_value(body))

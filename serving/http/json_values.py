@@ -87,7 +87,7 @@ def split_list(raw: bytes, key: str) -> SplitList | None:
         None when it is neither.
 
     Raises:
-        JsonError: the list cannot be told into elements.
+        JsonError: the list cannot be split into elements.
 
     >>> split_list(b'[{"a": NaN}, 1e400, "x,y"]', "events").elements
     [b'{"a": NaN}', b'1e400', b'"x,y"']

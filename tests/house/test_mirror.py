@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-MOST_LISTED = 80  # lower it whenever one leaves
+MAX_LISTED = 67  # lower it whenever one leaves
 PACKAGES = ("freshet", "online_models", "replay", "serving", "streams")
 ELSEWHERE = {
     # tables, types and one-liners: there is nothing that a test could say beside them
@@ -116,4 +116,4 @@ def test_the_list_only_shrinks(root: Path) -> None:
     for module, reason in ELSEWHERE.items():
         for named in re.findall(r"tests/[\w/]+\.py", reason):
             assert (root / named).exists(), f"{module}: {named}"
-    assert len(listed) <= MOST_LISTED
+    assert len(listed) <= MAX_LISTED

@@ -30,7 +30,7 @@ def listed() -> list[Path]:
         path
         for path in sorted(ROOT.rglob("*"))
         if path.is_file() and path.suffix in READ and not skipped & set(path.parts)
-        and not any(part.endswith("_cache") for part in path.parts)
+        and not any(part.endswith(("_cache", ".egg-info")) for part in path.parts)
     ]  # fmt: skip
 
 
