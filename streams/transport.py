@@ -18,16 +18,17 @@ import faust
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from freshet.core.errors import ServiceError, SettingError
+from freshet.core.errors import FreshetError, ServiceError
 from freshet.core.settings import Settings
 from streams.exits import Fail
 from streams.fetched_records import FetchedRecords, fetch_columns
 from streams.record_batch import RecordBatch
+from streams.start_offsets import LOOK_AGAIN_S, start_offsets
 
 log = logging.getLogger(__name__)
 
-StartOffset = Callable[[TP, int, int], Awaitable[int]]
-"""(partition, earliest offset, end offset) to the offset to start from."""
+StartOffset = Callable[[TP, int], Awaitable[int]]
+"""(partition, earliest offset of its log) to the offset to start from."""
 
 Drain = Callable[[], Awaitable[None]]
 
@@ -69,6 +70,7 @@ class BatchConsumer(driver.Consumer):
     full: Full
     fail: Fail
     fetch_wait_ms: int
+    look_again_s: float = LOOK_AGAIN_S
 
     def _new_consumer_thread(self) -> _ConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -161,12 +163,22 @@ class BatchConsumer(driver.Consumer):
         assigned = [TP(tp.topic, tp.partition) for tp in self.assignment()]
         if not assigned:
             return {}
+        # Before the positions, which may pass it: what the log drops later is noticed by the fetch.
         earliest = await self.earliest_offsets(*assigned)
-        ends = await self.highwaters(*assigned)
-        positions = {}
-        for tp in assigned:
-            first, end = int(earliest[tp] or 0), int(ends[tp] or 0)
-            positions[tp] = await type(self).start_offset(tp, first, end)
+
+        async def start(tp: TP) -> int:
+            return await type(self).start_offset(tp, int(earliest[tp] or 0))
+
+        async def ends(tps: Iterable[TP]) -> Mapping[TP, int | None]:
+            found: Mapping[TP, int | None] = await self.highwaters(*tps)
+            return found
+
+        try:
+            positions = await start_offsets(
+                assigned, start, ends, look_again_s=type(self).look_again_s
+            )
+        except FreshetError as error:
+            type(self).fail(error)
         await self.seek_wait(positions)
         self._fetched_to = dict(positions)
         log.info(
@@ -216,18 +228,3 @@ def batch_transport(
     fetch_columns()
     consumer = type("StartingConsumer", (BatchConsumer,), own)
     return type("BatchTransport", (driver.Transport,), {"Consumer": consumer})
-
-
-def check_start(tp: TP, position: int, end: int) -> None:
-    """Refuse a position behind the end of the log.
-
-    Raises:
-        SettingError: the topic was created anew, or the state belongs to another cluster.
-    """
-    if position > end:
-        raise SettingError(
-            f"position of {tp.topic}-{tp.partition}",
-            position,
-            f"at most {end}, the end of the log: the topic was created anew or the state in Redis "
-            "belongs to another Kafka cluster. Start under a new FRESHET_NAMESPACE and replay",
-        )

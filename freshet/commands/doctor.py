@@ -163,6 +163,7 @@ def _folds(settings: Settings, partitions: int) -> Iterator[Finding]:
                 fold,
                 lag=now.lag.tolist(),
                 lost=now.lost.tolist(),
+                ahead=now.ahead.tolist(),
                 moving=bool((now.next > before[fold].next).any()),
             )
             if fold == "users":

@@ -120,13 +120,16 @@ def judge_layout(meta: Mapping[str, str], partitions: int) -> Finding:
     return Finding("ok", "state", f"layout {LAYOUT_VERSION}, {partitions} partitions")
 
 
-def judge_lag(fold: str, *, lag: list[int], lost: list[int], moving: bool) -> Finding:
+def judge_lag(
+    fold: str, *, lag: list[int], lost: list[int], ahead: Sequence[int] = (), moving: bool
+) -> Finding:
     """Judge how far a fold is behind its log.
 
     Args:
         fold: its name.
         lag: records of each partition that are not in the state.
         lost: records of each partition that the log dropped before they were applied.
+        ahead: how far the position of each partition is behind the end of its log.
         moving: whether the position moved while it was looked at.
     """
     what = f"{fold} fold"
@@ -134,6 +137,10 @@ def judge_lag(fold: str, *, lag: list[int], lost: list[int], moving: bool) -> Fi
         return Finding("fail", what, f"the log lost {sum(lost):,} records that were not applied",
                        "rebuild the state from the recorded log under another "
                        "FRESHET_NAMESPACE")  # fmt: skip
+    if any(ahead):
+        return Finding("fail", what, f"its positions are {sum(ahead):,} records behind the ends of "
+                       "the log: the topic was created anew, or the state is of another Kafka "
+                       "cluster", "start under a new FRESHET_NAMESPACE and replay")  # fmt: skip
     behind = sum(lag)
     by_partition = ", ".join(f"{partition}: {each}" for partition, each in enumerate(lag) if each)
     if not behind:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from freshet.core.progress import FoldProgress, ProgressReader
 
-_COUNTED = ("lag", "lost")
+_COUNTED = ("lag", "lost", "ahead")
 _AGES = ("watermark", "heartbeat")
 
 
@@ -46,11 +46,12 @@ def command(*, watch: bool, every_s: float, as_json: bool) -> None:
       start, end of the log: the oldest record it still has, and where the next one goes
       lag        records in the log and not in the state
       lost       records that the log dropped before they were applied
+      ahead      how far the position is behind the end: the state is of another log
       watermark  age of the newest event that the users fold has applied
       heartbeat  age of the newest heartbeat: how fresh the state is when nothing happens
 
-    The exit code is 1 when records were lost. What to do then: rebuild the state from the recorded
-    log under another FRESHET_NAMESPACE.
+    The exit code is 1 when records were lost or a position is ahead of its log. What to do then:
+    rebuild the state from the recorded log under another FRESHET_NAMESPACE.
 
     \b
     Examples:
@@ -69,7 +70,7 @@ def command(*, watch: bool, every_s: float, as_json: bool) -> None:
         until_asked,
     ):
         for found in _looks(reader, system_clock, every_s if watch else None):
-            lost = found["lost"] > 0
+            lost = found["lost"] + found["ahead"] > 0
             show(found)
     sys.exit(1 if lost else 0)
 
@@ -90,8 +91,8 @@ def look(reader: ProgressReader, now_ms: int) -> dict[str, Any]:
         now_ms: the time by which the age of a watermark is told, ms.
 
     Returns:
-        `lag` and `lost` in records, over all, and `folds`: the same of each fold, with a row for
-        each of its `partitions`.
+        `lag`, `lost` and `ahead` in records, over all, and `folds`: the same of each fold, with a
+        row for each of its `partitions`.
 
     Raises:
         ServiceError: Redis or Kafka does not answer.
@@ -108,26 +109,25 @@ def look(reader: ProgressReader, now_ms: int) -> dict[str, Any]:
 
 
 def _rows(progress: FoldProgress, now_ms: int) -> list[dict[str, Any]]:
-    columns = zip(
-        progress.next.tolist(), progress.starts.tolist(), progress.ends.tolist(),
-        progress.lag.tolist(), progress.lost.tolist(),
-        progress.total("watermark_ts_ms").tolist(), progress.total("heartbeat_ts_ms").tolist(),
-        strict=True,
-    )  # fmt: skip
-    return [
-        {
-            "partition": partition,
-            "position": position,
-            "start": start,
-            "end": end,
-            "lag": lag,
-            "lost": lost,
-            "watermark_ts_ms": watermark or None,
-            "watermark_age_s": _age_s(watermark, now_ms),
-            "heartbeat_age_s": _age_s(heartbeat, now_ms),
-        }
-        for partition, (position, start, end, lag, lost, watermark, heartbeat) in enumerate(columns)
-    ]
+    columns = {
+        "position": progress.next,
+        "start": progress.starts,
+        "end": progress.ends,
+        "lag": progress.lag,
+        "lost": progress.lost,
+        "ahead": progress.ahead,
+        "watermark_ts_ms": progress.total("watermark_ts_ms"),
+        "heartbeat_ts_ms": progress.total("heartbeat_ts_ms"),
+    }
+    rows = []
+    for partition in range(len(progress.ends)):
+        row: dict[str, Any] = {name: int(column[partition]) for name, column in columns.items()}
+        heartbeat = row.pop("heartbeat_ts_ms")
+        row["watermark_age_s"] = _age_s(row["watermark_ts_ms"], now_ms)
+        row["watermark_ts_ms"] = row["watermark_ts_ms"] or None
+        row["heartbeat_age_s"] = _age_s(heartbeat, now_ms)
+        rows.append({"partition": partition} | row)
+    return rows
 
 
 def _age_s(ts_ms: int, now_ms: int) -> float | None:
@@ -174,5 +174,5 @@ def _table(found: dict[str, Any]) -> Table:
 
 
 def _alarming(title: str, records: int) -> str:
-    """Return a number of records, red where they are lost."""
-    return f"[bold red]{records:,}[/]" if title == "lost" and records else f"{records:,}"
+    """Return a number of records, red where they are more than late."""
+    return f"[bold red]{records:,}[/]" if title != "lag" and records else f"{records:,}"

@@ -56,6 +56,11 @@ class FoldProgress:
         """Return (partitions,) records that the log dropped before they were applied."""
         return np.asarray(np.maximum(self.starts - self.next, 0))
 
+    @property
+    def ahead(self) -> Offsets:
+        """Return (partitions,) how far the position is behind the end: the log is another one."""
+        return np.asarray(np.maximum(self.next - self.ends, 0))
+
     def total(self, name: str) -> Offsets:
         """Return (partitions,) one field of the positions, 0 where it is not set."""
         return np.array([each.get(name, 0) for each in self.fields], np.int64)
@@ -98,16 +103,20 @@ class ProgressReader:
     def read(self, fold: str) -> FoldProgress:
         """Return where a fold stands.
 
-        Positions are read before the ends, so a lag of 0 was true at the time of the second.
+        Positions are read before the ends, so a lag of 0 was true at the time of the second. And
+        they are read behind the starts before anything is called lost: a log may drop what a fold
+        applied a moment ago.
 
         Raises:
             ServiceError: Redis or Kafka does not answer.
         """
         fields = self.positions(fold)
-        topic = self._topic[fold]
-        bounds = [self._bounds(topic, partition) for partition in range(self.partitions)]
-        starts, ends = np.array(bounds, np.int64).reshape(-1, 2).T
-        return FoldProgress(fields, starts, ends)
+        starts, ends = self._starts_and_ends(fold)
+        progress = FoldProgress(fields, starts, ends)
+        if not (progress.lost.any() or progress.ahead.any()):
+            return progress
+        fields = self.positions(fold)
+        return FoldProgress(fields, starts, self._starts_and_ends(fold)[1])
 
     def positions(self, fold: str) -> list[Mapping[str, int]]:
         """Return the position HASH of each partition of a fold.
@@ -158,6 +167,12 @@ class ProgressReader:
         except CLIENT_ERRORS as error:
             raise ServiceError("redis", f"{type(error).__name__}: {error}") from error
 
+    def _starts_and_ends(self, fold: str) -> tuple[Offsets, Offsets]:
+        topic = self._topic[fold]
+        bounds = [self._bounds(topic, partition) for partition in range(self.partitions)]
+        starts, ends = np.array(bounds, np.int64).reshape(-1, 2).T
+        return starts, ends
+
     def _bounds(self, topic: str, partition: int) -> tuple[int, int]:
         try:
             found: Any = self._consumer.get_watermark_offsets(
@@ -169,11 +184,19 @@ class ProgressReader:
 
 
 def require_whole(fold: str, progress: FoldProgress) -> None:
-    """Make a hole between state and log a loud error.
+    """Make a hole between state and log a loud error, and a state of another log.
 
     Raises:
-        ServiceError: the log's start has moved past the fold's position.
+        ServiceError: the log's start has moved past the fold's position, or the log ends before it.
     """
+    for partition in np.flatnonzero(progress.ahead):
+        raise ServiceError(
+            "kafka",
+            f"the state of the {fold} fold is of another log: partition {partition} ends at offset "
+            f"{progress.ends[partition]}, the state has come to {progress.next[partition]}; "
+            "the topic was created anew or the state belongs to another Kafka cluster, and a "
+            "worker that starts says so too. Replay under another FRESHET_NAMESPACE",
+        )
     for partition in np.flatnonzero(progress.lost):
         raise ServiceError(
             "kafka",

@@ -99,6 +99,12 @@ def test_lag(lag: list[int], lost: list[int], moving: bool, level: str) -> None:
     assert judge_lag("users", lag=lag, lost=lost, moving=moving).level == level
 
 
+def test_a_fold_ahead_of_its_log_fails() -> None:
+    """Its lag is 0, and its state is of another log."""
+    found = judge_lag("users", lag=[0, 0], lost=[0, 0], ahead=[0, 3], moving=False)
+    assert (found.level, "3 records behind the ends" in found.found) == ("fail", True)
+
+
 NOW = 1_796_000_000_000
 DAY = 86_400_000
 

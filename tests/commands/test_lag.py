@@ -69,6 +69,13 @@ def test_lag_and_loss_add_up() -> None:
     assert found["folds"]["items"]["lag"] == 0
 
 
+def test_a_position_ahead_of_its_log_is_shown() -> None:
+    """A lag of 0 would say that all is well."""
+    found = looked([{"next": 7}, {"next": 2}], [0, 0], [5, 2])
+    assert (found["lag"], found["lost"], found["ahead"]) == (0, 0, 2)
+    assert [row["ahead"] for row in found["folds"]["users"]["partitions"]] == [2, 0]
+
+
 def freshet_lag(settings: Settings, *arguments: str) -> Result:
     """Run `freshet lag` for an installation."""
     environment = {name: None for name in os.environ if name.startswith("FRESHET_")}
@@ -100,8 +107,8 @@ def test_the_table_and_the_json_tell_the_same(settings: Settings, position: Any)
     shown = freshet_lag(settings)
     assert shown.exit_code == 0
     [row] = [line.split() for line in shown.stdout.splitlines() if line.split()[0] == "1"][:1]
-    assert row == ["1", "3", "0", "5", "2", "0"]
-    assert shown.stdout.splitlines()[-1].split() == ["all", "2", "0"]
+    assert row == ["1", "3", "0", "5", "2", "0", "0"]
+    assert shown.stdout.splitlines()[-1].split() == ["all", "2", "0", "0"]
 
 
 @pytest.mark.services

@@ -1,6 +1,6 @@
 """How far the folds have come, read from a real broker and a real Redis."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pytest
@@ -22,16 +22,17 @@ def _progress(next_: int, *, start: int, end: int) -> FoldProgress:
 
 
 @pytest.mark.parametrize(
-    ("next_", "start", "end", "lag", "lost"),
-    [(0, 0, 0, 0, 0), (0, 0, 5, 5, 0), (3, 0, 5, 2, 0), (5, 0, 5, 0, 0), (5, 5, 5, 0, 0),
-     (0, 2, 5, 3, 2), (3, 4, 5, 1, 1), (7, 0, 5, 0, 0)],
+    ("next_", "start", "end", "lag", "lost", "ahead"),
+    [(0, 0, 0, 0, 0, 0), (0, 0, 5, 5, 0, 0), (3, 0, 5, 2, 0, 0), (5, 0, 5, 0, 0, 0),
+     (5, 5, 5, 0, 0, 0), (0, 2, 5, 3, 2, 0), (3, 4, 5, 1, 1, 0), (7, 0, 5, 0, 0, 2)],
 )  # fmt: skip
 def test_lag_and_loss_follow_from_position_and_log(
-    next_: int, start: int, end: int, lag: int, lost: int
+    next_: int, start: int, end: int, lag: int, lost: int, ahead: int
 ) -> None:
-    """What the log dropped is lost, not lag; a log that was made anew has no negative lag."""
+    """What the log dropped is lost, not lag; a log of another topic has no negative lag."""
     progress = _progress(next_, start=start, end=end)
-    assert (progress.lag.tolist(), progress.lost.tolist()) == ([lag], [lost])
+    found = progress.lag.tolist(), progress.lost.tolist(), progress.ahead.tolist()
+    assert found == ([lag], [lost], [ahead])
 
 
 def test_a_hole_is_an_error_and_a_whole_log_is_none() -> None:
@@ -39,6 +40,44 @@ def test_a_hole_is_an_error_and_a_whole_log_is_none() -> None:
     require_whole("users", _progress(3, start=3, end=5))
     with pytest.raises(ServiceError, match="the users fold lost records: partition 0 begins at"):
         require_whole("users", _progress(2, start=3, end=5))
+
+
+def test_a_state_of_another_log_is_an_error() -> None:
+    """It would look drained for ever."""
+    with pytest.raises(ServiceError, match="another log: partition 0 ends at offset 5"):
+        require_whole("items", _progress(6, start=0, end=5))
+
+
+class Moving(ProgressReader):
+    """A reader of one partition that moves between two looks, as positions and ends are read."""
+
+    def __init__(self, positions: list[int], bounds: list[tuple[int, int]]) -> None:
+        self.partitions = 1
+        self._topic = {"users": "events"}
+        self._next, self._found = positions, bounds
+
+    def positions(self, _fold: str) -> list[Mapping[str, int]]:
+        return [{"next": self._next.pop(0)}]
+
+    def _bounds(self, _topic: str, _partition: int) -> tuple[int, int]:
+        return self._found.pop(0)
+
+
+def test_what_was_applied_before_the_log_dropped_it_is_not_lost() -> None:
+    """The fold went on between the two looks, and retention behind it."""
+    progress = Moving([3, 9], [(6, 9), (8, 12)]).read("users")
+    assert (progress.lost.tolist(), progress.lag.tolist()) == ([0], [3])
+
+
+def test_what_was_lost_is_lost_at_the_second_look_too() -> None:
+    """The position has not moved."""
+    assert Moving([3, 3], [(6, 9), (6, 9)]).read("users").lost.tolist() == [3]
+
+
+def test_an_end_that_was_stale_is_no_other_log() -> None:
+    """Both are read again before a position is called ahead of its log."""
+    assert Moving([9, 10], [(0, 8), (0, 12)]).read("users").ahead.tolist() == [0]
+    assert Moving([9, 9], [(0, 8), (0, 8)]).read("users").ahead.tolist() == [1]
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import faust
@@ -15,7 +15,7 @@ from freshet.core.errors import ServiceError, SettingError
 from freshet.core.settings import Settings
 from streams.fetched_records import FetchedRecords, PartitionColumns
 from streams.record_batch import RecordBatch
-from streams.transport import MUCH_BYTES, BatchSchema, batch_transport, check_start
+from streams.transport import MUCH_BYTES, BatchSchema, batch_transport
 
 U0, U1, I0 = TP("users", 0), TP("users", 1), TP("items", 0)
 
@@ -59,12 +59,14 @@ class Around:
 
     def __init__(self) -> None:
         self.positions = {U0: 0, U1: 0, I0: 0}
-        self.started: list[tuple[TP, int, int]] = []
+        self.started: list[tuple[TP, int]] = []
         self.full: set[TP] = set()
         self.drained = 0
+        self.on_start: Callable[[TP], object] = lambda _tp: None
 
-    async def start_offset(self, tp: TP, earliest: int, end: int) -> int:
-        self.started.append((tp, earliest, end))
+    async def start_offset(self, tp: TP, earliest: int) -> int:
+        self.started.append((tp, earliest))
+        self.on_start(tp)
         return self.positions[tp]
 
     async def drain(self) -> None:
@@ -144,12 +146,12 @@ async def test_a_fetch_is_one_message_for_each_topic(consumer: Any) -> None:
 
 
 async def test_reading_starts_where_redis_is(consumer: Any, around: Around) -> None:
-    """Not at Kafka's commit; the start is asked for with both ends of the log."""
+    """Not at Kafka's commit; the start is asked for with where the log begins."""
     consumer._thread.first |= {U1: 3}
     around.positions = {U0: 12, U1: 3, I0: 0}
     assert await consumer.seek_to_committed() == {U0: 12, U1: 3, I0: 0}
     assert consumer._thread.sought == [{U0: 12, U1: 3, I0: 0}]
-    assert sorted(around.started) == [(I0, 0, 100), (U0, 0, 100), (U1, 3, 100)]
+    assert sorted(around.started) == [(I0, 0), (U0, 0), (U1, 3)]
 
 
 async def test_a_log_without_ends_begins_at_nothing(consumer: Any, around: Around) -> None:
@@ -158,7 +160,30 @@ async def test_a_log_without_ends_begins_at_nothing(consumer: Any, around: Aroun
     consumer._thread.first |= {U0: None}
     consumer._thread.end |= {U0: None}
     await consumer.seek_to_committed()
-    assert around.started == [(U0, 0, 0)]
+    assert around.started == [(U0, 0)]
+
+
+async def test_the_end_of_a_log_is_read_after_the_position(consumer: Any, around: Around) -> None:
+    """Another worker applies the partition while it is being started: the log has grown too."""
+
+    def apply_elsewhere(tp: TP) -> None:
+        consumer._thread.end[tp] += 50
+        around.positions[tp] = consumer._thread.end[tp]
+
+    around.on_start = apply_elsewhere
+    assert await consumer.seek_to_committed() == {U0: 150, U1: 150, I0: 150}
+    assert len(around.started) == 3
+
+
+async def test_a_state_of_another_log_ends_the_worker(consumer: Any, around: Around) -> None:
+    """Nothing is sought: starting would skip what comes."""
+    type(consumer).look_again_s = 0.0
+    around.positions[U1] = 101
+    with pytest.raises(Ended) as ended:
+        await consumer.seek_to_committed()
+    assert isinstance(ended.value.__cause__, SettingError)
+    assert "users-1" in str(ended.value.__cause__)
+    assert consumer._thread.sought == []
 
 
 async def test_without_partitions_nothing_is_sought(consumer: Any, around: Around) -> None:
@@ -318,17 +343,3 @@ def test_keys_and_values_pass_as_they_are() -> None:
     schema = BatchSchema()
     assert schema.loads_key(None, message) == b"\xff"
     assert schema.loads_value(None, message) == [b"\xfe"]
-
-
-@pytest.mark.parametrize("position", [0, 9, 10])
-def test_a_position_up_to_the_end_is_good(position: int) -> None:
-    """At the end there is just nothing to read."""
-    check_start(U0, position, 10)
-
-
-def test_a_position_behind_the_end_is_refused() -> None:
-    """The topic is another one; starting would skip what comes."""
-    with pytest.raises(SettingError) as caught:
-        check_start(U0, 11, 10)
-    assert "users-0" in str(caught.value)
-    assert "at most 10" in str(caught.value)
