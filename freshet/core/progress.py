@@ -134,11 +134,13 @@ class ProgressReader:
         behind their positions.
 
         Raises:
-            ServiceError: a log dropped what was not applied, or a service does not answer.
+            ServiceError: a log dropped what was not applied or is another one, or a service does
+                not answer.
         """
         for fold in FOLDS:
             progress = self.read(fold)
             require_whole(fold, progress)
+            require_same_log(fold, progress)
             if progress.lag.any() or (fold == "users" and self._untold()):
                 return False
         return True
@@ -183,11 +185,11 @@ class ProgressReader:
         return int(found[0]), int(found[1])
 
 
-def require_whole(fold: str, progress: FoldProgress) -> None:
-    """Make a hole between state and log a loud error, and a state of another log.
+def require_same_log(fold: str, progress: FoldProgress) -> None:
+    """Make the state of another log a loud error: it would look drained for ever.
 
     Raises:
-        ServiceError: the log's start has moved past the fold's position, or the log ends before it.
+        ServiceError: the log ends before the fold's position.
     """
     for partition in np.flatnonzero(progress.ahead):
         raise ServiceError(
@@ -197,6 +199,14 @@ def require_whole(fold: str, progress: FoldProgress) -> None:
             "the topic was created anew or the state belongs to another Kafka cluster, and a "
             "worker that starts says so too. Replay under another FRESHET_NAMESPACE",
         )
+
+
+def require_whole(fold: str, progress: FoldProgress) -> None:
+    """Make a hole between state and log a loud error.
+
+    Raises:
+        ServiceError: the log's start has moved past the fold's position.
+    """
     for partition in np.flatnonzero(progress.lost):
         raise ServiceError(
             "kafka",

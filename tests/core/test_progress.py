@@ -9,7 +9,7 @@ from freshet.core.errors import ServiceError
 from freshet.core.events.cluster import discover_partitions
 from freshet.core.events.producer import EventProducer
 from freshet.core.events.topics import Topics
-from freshet.core.progress import FoldProgress, ProgressReader, require_whole
+from freshet.core.progress import FoldProgress, ProgressReader, require_same_log, require_whole
 from freshet.core.settings import Settings
 from freshet.core.state.client import connect
 from freshet.core.state.keys import Keys
@@ -45,7 +45,8 @@ def test_a_hole_is_an_error_and_a_whole_log_is_none() -> None:
 def test_a_state_of_another_log_is_an_error() -> None:
     """It would look drained for ever."""
     with pytest.raises(ServiceError, match="another log: partition 0 ends at offset 5"):
-        require_whole("items", _progress(6, start=0, end=5))
+        require_same_log("items", _progress(6, start=0, end=5))
+    require_same_log("items", _progress(5, start=0, end=5))
 
 
 class Moving(ProgressReader):
