@@ -12,6 +12,8 @@ from typing import Protocol
 from freshet.core.errors import ServiceError
 from freshet.core.state.client import CLIENT_ERRORS, AsyncClient, together
 from freshet.core.state.keys import Keys
+from serving.responsive_wait import OwnLagError, within
+from serving.user_state import READ_TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,15 @@ class RedisErasures:
     """Looks erasures up in Redis.
 
     Args:
-        redis: a client with a short socket timeout.
+        redis: a client whose own timeouts are longer than `timeout_s`.
         keys: names of the keys.
+        timeout_s: how long Redis may take for a reply.
     """
 
-    def __init__(self, redis: AsyncClient, keys: Keys) -> None:
+    def __init__(self, redis: AsyncClient, keys: Keys, timeout_s: float = READ_TIMEOUT_S) -> None:
         self._redis = redis
         self._keys = keys
+        self._timeout_s = timeout_s
 
     async def get(self, partition: int, user_hash: str) -> ErasureState:
         """Return what the state says of a person of a partition; see `Erasures`."""
@@ -59,7 +63,7 @@ class RedisErasures:
             ("HGET", self._keys.erased(partition), user_hash),
         ]
         try:
-            position, erased = await together(self._redis, commands)
-        except CLIENT_ERRORS as error:
+            position, erased = await within(together(self._redis, commands), self._timeout_s)
+        except (*CLIENT_ERRORS, OwnLagError) as error:
             raise ServiceError("redis", f"erasures cannot be read ({error})") from error
         return ErasureState(int(position or 0), None if erased is None else int(erased))

@@ -40,6 +40,7 @@ from serving.item_state import ItemState
 from serving.item_table import ItemTable
 from serving.live_bundle import LiveBundle
 from serving.moment import State
+from serving.responsive_wait import MAX_LAG_S
 from serving.series import start_series_of_server
 from serving.session_follower import SessionFollower
 from serving.source_weights import SourceWeights
@@ -69,14 +70,15 @@ async def run_server(settings: Settings, announce: Callable[[str], None]) -> Non
     listener = _bind(settings)
     partitions = await asyncio.to_thread(discover_partitions, settings)
     read_timeout_s = settings.redis_read_timeout_ms / 1000
-    reader = connect_async(settings.redis_url, timeout_s=read_timeout_s)
+    # The reads time themselves, without the lag of our own loop; the client's is the last resort.
+    reader = connect_async(settings.redis_url, timeout_s=read_timeout_s + 2 * MAX_LAG_S)
     follower = connect_async(settings.redis_url, timeout_s=FOLLOW_TIMEOUT_S)
     await _wait_for_redis(follower, settings)
     keys = Keys(settings.namespace)
     items = ItemState(ItemTable(), system_clock)
     live = LiveBundle(Registry(settings.models_dir), items.table)
     notices = UserNotices()
-    users = RedisUserStates(reader, keys, partitions)
+    users = RedisUserStates(reader, keys, partitions, read_timeout_s)
     sessions = UserSessions(items.table)
     sources = SourceWeights(system_clock)
     session_follower = SessionFollower(follower, keys, partitions, items, sessions, sources)
@@ -96,7 +98,7 @@ async def run_server(settings: Settings, announce: Callable[[str], None]) -> Non
         state=state,
         producer=producer,
         log=AnswerLog(producer, topics, partitions, system_clock),
-        erasures=RedisErasures(reader, keys),
+        erasures=RedisErasures(reader, keys, read_timeout_s),
         topics=topics,
         partitions=partitions,
         clock=system_clock,

@@ -1,15 +1,16 @@
-"""The state of one user, in one journey to Redis, with a memory for when Redis does not answer.
+"""The state of one user, in one round trip to Redis, with a memory for when Redis does not answer.
 
 Law: a request never waits for Redis longer than the read timeout, and after a failure the next
 requests do not wait at all until `RETRY_AFTER_S` has passed: a dead Redis must not make a queue.
+This circuit breaker opens for what Redis did or did not do, never because this process was busy.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -19,9 +20,9 @@ from numpy.typing import NDArray
 from freshet.core.errors import ServiceError
 from freshet.core.events.codec import event_hash
 from freshet.core.events.partition import partition_of
-from freshet.core.state.client import CLIENT_ERRORS, AsyncClient, together
+from freshet.core.state.client import CLIENT_ERRORS, AsyncClient, Command, together
 from freshet.core.state.keys import Keys
-from freshet.core.state.past import page_fields, past_newest_first
+from freshet.core.state.past import PAST_PAGES, page_fields, past_newest_first
 from freshet.core.state.records import (
     Records,
     applied_events,
@@ -30,9 +31,12 @@ from freshet.core.state.records import (
     unpack_users,
 )
 from freshet.core.state.unwanted import UNWANTED_DTYPE, unpack_unwanted
+from serving.read_batches import ReadBatches
+from serving.responsive_wait import OwnLagError, within
 
 REMEMBERED_USERS: Final = 10_000
 RETRY_AFTER_S: Final = 0.25
+READ_TIMEOUT_S: Final = 1.0  # of a process that sets none
 
 Blobs = Sequence[bytes | None]
 
@@ -105,41 +109,28 @@ class RedisUserStates:
     """Reads users from Redis and remembers the last ones read.
 
     Args:
-        redis: a client with a short socket timeout and without retries.
+        redis: a client without retries, whose own timeouts are longer than `timeout_s`.
         keys: names of the keys.
         partitions: partitions of the users.
+        timeout_s: how long Redis may take for a reply.
     """
 
-    def __init__(self, redis: AsyncClient, keys: Keys, partitions: int) -> None:
+    def __init__(
+        self, redis: AsyncClient, keys: Keys, partitions: int, timeout_s: float = READ_TIMEOUT_S
+    ) -> None:
         self._redis = redis
         self._keys = keys
         self._partitions = partitions
+        self._timeout_s = timeout_s
+        self._batches: ReadBatches[Blobs] = ReadBatches(self._read)
         self._memory: OrderedDict[str, Blobs] = OrderedDict()
         self._forgotten = 0  # how often someone was forgotten
         self._retry_at = 0.0
 
     async def get(self, user_id: str) -> UserState:
         """Return the state of a user; see `UserStates`."""
-        now = time.monotonic()
-        if now < self._retry_at:
-            raise ServiceError("redis", "did not answer a moment ago")
-        forgotten = self._forgotten
-        keys, partition = self._keys, partition_of(user_id, self._partitions)
-        commands = [
-            ("HGET", keys.users(partition), user_id),
-            ("HGET", keys.unwanted(partition), user_id),
-            ("HMGET", keys.past(partition), *page_fields(user_id)),
-        ]
-        try:
-            record, unwanted, pages = await together(self._redis, commands)
-        except CLIENT_ERRORS as error:
-            self._retry_at = now + RETRY_AFTER_S
-            log.warning("user state cannot be read: %s", error)
-            raise ServiceError("redis", f"user state cannot be read ({error})") from error
-        blobs = [record, unwanted, *pages] if any(pages) else [record, unwanted]
-        if forgotten == self._forgotten:  # else the answer may be older than an erasure
-            self._remember(user_id, blobs)
-        return user_state(blobs)
+        self._require_closed_breaker()
+        return user_state(await self._batches.get(user_id))
 
     def remembered(self, user_id: str) -> UserState | None:
         """Return the state as it was last read; see `UserStates`."""
@@ -158,8 +149,56 @@ class RedisUserStates:
         self._forgotten += 1
         self._memory.clear()
 
+    def _require_closed_breaker(self) -> None:
+        if time.monotonic() < self._retry_at:
+            raise ServiceError("redis", "did not answer a moment ago")
+
+    async def _read(self, user_ids: Sequence[str]) -> list[Blobs]:
+        """Return what Redis holds of distinct users, and remember it."""
+        self._require_closed_breaker()  # it may have opened while these waited for their turn
+        forgotten = self._forgotten
+        by_partition: defaultdict[int, list[str]] = defaultdict(list)
+        for user_id in user_ids:
+            by_partition[partition_of(user_id, self._partitions)].append(user_id)
+        commands = [each for some in by_partition.items() for each in self._commands(*some)]
+        try:
+            replies = await within(together(self._redis, commands), self._timeout_s)
+        except OwnLagError as error:
+            raise ServiceError("redis", f"user state was not read: {error}") from error
+        except CLIENT_ERRORS as error:
+            self._retry_at = time.monotonic() + RETRY_AFTER_S
+            log.warning("user state cannot be read: %s", error)
+            raise ServiceError("redis", f"user state cannot be read ({error})") from error
+        found: dict[str, Blobs] = {}
+        for number, ids in enumerate(by_partition.values()):
+            found.update(zip(ids, _blobs(*replies[3 * number : 3 * number + 3]), strict=True))
+        if forgotten == self._forgotten:  # else a reply may be older than an erasure
+            for user_id, blobs in found.items():
+                self._remember(user_id, blobs)
+        return [found[user_id] for user_id in user_ids]
+
+    def _commands(self, partition: int, user_ids: Sequence[str]) -> list[Command]:
+        pages = [name for user_id in user_ids for name in page_fields(user_id)]
+        keys = self._keys
+        return [
+            ("HMGET", keys.users(partition), *user_ids),
+            ("HMGET", keys.unwanted(partition), *user_ids),
+            ("HMGET", keys.past(partition), *pages),
+        ]
+
     def _remember(self, user_id: str, blobs: Blobs) -> None:
         self._memory[user_id] = blobs
         self._memory.move_to_end(user_id)
         if len(self._memory) > REMEMBERED_USERS:
             self._memory.popitem(last=False)
+
+
+def _blobs(
+    records: Sequence[bytes | None],
+    unwanted: Sequence[bytes | None],
+    pages: Sequence[bytes | None],
+) -> Iterator[Blobs]:
+    """Yield the blobs of each user, given the replies about users of one partition."""
+    for number, pair in enumerate(zip(records, unwanted, strict=True)):
+        own = pages[number * PAST_PAGES : (number + 1) * PAST_PAGES]
+        yield [*pair, *own] if any(own) else pair

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 import numpy as np
@@ -140,13 +142,73 @@ async def test_an_answer_that_may_be_older_than_an_erasure_is_not_remembered() -
     blob = pack_users(unpack_users([None])).joined
 
     class Slow:
-        async def execute_command(self, command: str, key: str, user_id: str, *_: str) -> Any:
-            if user_id == "ann":
+        async def execute_command(self, command: str, key: str, *fields: str) -> Any:
+            if fields[0] == "ann":
                 users.forget(["ann"])
-            return {"HMGET": [], "HGET": blob if key.endswith(":users") else None}[command]
+            return [blob if key.endswith(":users") else None for _ in fields]
 
     users = RedisUserStates(Slow(), KEYS, 4)  # type: ignore[arg-type]
     for user_id in ("ann", "bob"):
         await users.get(user_id)
     assert users.remembered("ann") is None
     assert users.remembered("bob") is not None
+
+
+@pytest.mark.services
+async def test_users_who_are_wanted_at_once_are_read_together(redis_server: Any) -> None:
+    """Each with its own record, rejections and past, over a connection, whatever the partition."""
+    async with _client(redis_server.url) as client:
+        states = RedisUserStates(client, KEYS, 4)
+        names = [f"user-{number}" for number in range(20)]
+        for number, name in enumerate(names):
+            partition = partition_of(name, 4)
+            await _write(client, name, 60 + number)
+            if number % 2:
+                rows = np.array([(number, 200, 8)], UNWANTED_DTYPE)
+                await client.hset(KEYS.unwanted(partition), name, rows.tobytes())
+            if number % 3:
+                page = np.full(50, number + 1, "<u4").tobytes()
+                await client.hset(KEYS.past(partition), page_field(name, 0), page)
+        found = await asyncio.gather(*(states.get(name) for name in [*names, "nobody"]))
+        assert not found.pop().known
+        for number, user in enumerate(found):
+            assert applied_events(user.record) == 60 + number
+            assert user.unwanted["item"].tolist() == ([number] if number % 2 else [])
+            assert user.past.tolist() == ([number + 1] * 50 if number % 3 else [])
+        clients = await client.client_list()
+        assert len(clients) <= 2
+
+
+@pytest.mark.services
+async def test_a_busy_loop_opens_no_breaker(redis_server: Any) -> None:
+    """Redis replies at once; it is this process that reads the replies late."""
+    async with _client(redis_server.url) as client:
+        states = RedisUserStates(client, KEYS, 4, timeout_s=0.03)
+        await _write(client, "ann", 3)
+        busy = asyncio.create_task(_block_the_loop(turns=20, of_s=0.05))
+        for _ in range(3):
+            assert applied_events((await states.get("ann")).record) == 3
+        busy.cancel()
+
+
+@pytest.mark.services
+async def test_a_paused_redis_opens_the_breaker(redis_server: Any) -> None:
+    """The timeout of Redis, in a process that has time; whoever waits for a turn fails with it."""
+    async with _client(redis_server.url) as client, _client(redis_server.url) as other:
+        states = RedisUserStates(client, KEYS, 4, timeout_s=0.03)
+        await _write(client, "ann", 3)
+        await states.get("ann")
+        await other.client_pause(300, all=True)
+        with pytest.raises(ServiceError, match="no reply within 30 ms"):
+            await states.get("ann")
+        with pytest.raises(ServiceError, match="a moment ago"):
+            await states.get("ann")
+        assert states.remembered("ann") is not None
+
+
+async def _block_the_loop(turns: int, of_s: float) -> None:
+    for _ in range(turns):
+        begun_s = time.monotonic()
+        while time.monotonic() - begun_s < of_s:
+            pass
+        await asyncio.sleep(0)
