@@ -89,7 +89,9 @@ class EventProducer:
         A delivery that fails is reported to `on_delivery`, or else raised by the next `flush`.
 
         Raises:
-            ServiceError: the client refuses the record (for example: it is too large).
+            ServiceError: the client refuses the record: it is too large, or its topic is known to
+                have no such partition. A topic that the client has not asked about yet fails at
+                delivery instead.
         """
         while True:
             try:

@@ -62,13 +62,29 @@ async def test_a_record_that_is_placed_has_an_offset(producer: EventProducer, to
         await producer.place(Record(topic, 999, b"k", b"v"))
 
 
-def test_flush_raises_for_what_was_not_delivered(producer: EventProducer, topic: str) -> None:
-    """Once; then the producer goes on."""
-    producer.send(topic, 999, b"v")
-    with pytest.raises(ServiceError, match="1 records not delivered"):
+def test_what_was_not_delivered_is_raised(producer: EventProducer, topic: str) -> None:
+    """Once, by the flush or, when the client has learned the topic by then, by the send."""
+
+    def send_and_flush() -> None:
+        producer.send(topic, 999, b"v")
         producer.flush()
+
+    with pytest.raises(ServiceError, match=r"1 records not delivered|UNKNOWN_PARTITION"):
+        send_and_flush()
     producer.send(topic, 0, b"v")
     producer.flush()
+    with pytest.raises(ServiceError, match="UNKNOWN_PARTITION"):
+        producer.send(topic, 999, b"v")
+
+
+def test_flush_raises_for_what_failed_before(away: EventProducer) -> None:
+    """Once; what is still queued counts too."""
+    away._note_failure("gone", None)
+    away.send("t", 0, b"v")
+    with pytest.raises(ServiceError, match="2 records not delivered: gone"):
+        away.flush(timeout_s=0)
+    with pytest.raises(ServiceError, match="1 records not delivered: no answer within 0 s"):
+        away.flush(timeout_s=0)
 
 
 async def test_a_broker_that_is_away_is_told_in_time(away: EventProducer) -> None:
