@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from freshet.core.errors import ServiceError
@@ -99,6 +102,25 @@ def resolve_jars(folder: Path | None = None) -> Path:
             f"the PATH to fetch them; install maven ({SWITCH_OFF})",
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
+    with _only_one(folder.parent):
+        if not folder.is_dir():  # else another process was quicker
+            _fetch(maven, folder)
+    return folder
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in here: two Mavens harm each other's downloads."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
+
+
+def _fetch(maven: str, folder: Path) -> None:
+    """Let Maven copy the jars into a folder that does not exist yet; all of them or none."""
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="resolving-") as staging:
         pom = Path(staging) / "pom.xml"
         pom.write_text(_POM)
@@ -115,9 +137,4 @@ def resolve_jars(folder: Path | None = None) -> Path:
             raise ServiceError(
                 "kafka", f"Maven could not fetch Apache Kafka {KAFKA_VERSION} ({SWITCH_OFF})\n{end}"
             )
-        try:
-            libs.rename(folder)  # whole or not at all
-        except OSError:
-            if not folder.is_dir():  # else another process was quicker
-                raise
-    return folder
+        libs.rename(folder)

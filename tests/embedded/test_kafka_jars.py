@@ -1,6 +1,9 @@
 """Finding Java and the jars, and the sentences when they are missing."""
 
+import fcntl
+import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -62,6 +65,24 @@ def test_a_failing_maven_leaves_no_folder(path: Path, tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match=r"could not fetch.*\n.*no network"):
         resolve_jars(tmp_path / "cache" / "libs")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_only_one_process_fetches(path: Path, tmp_path: Path) -> None:
+    """The next one waits, and takes what the first has fetched."""
+    _program(path, "mvn", "echo asked twice; exit 1")
+    folder = tmp_path / "cache" / "libs"
+    folder.parent.mkdir()
+    found: list[Path] = []
+    second = threading.Thread(target=lambda: found.append(resolve_jars(folder)))
+    first = os.open(folder.parent, os.O_RDONLY)
+    fcntl.flock(first, fcntl.LOCK_EX)
+    second.start()
+    second.join(0.2)
+    assert second.is_alive()
+    folder.mkdir()
+    os.close(first)
+    second.join(20)
+    assert found == [folder]
 
 
 def test_the_cache_follows_the_xdg_convention(monkeypatch: pytest.MonkeyPatch) -> None:
