@@ -12,6 +12,8 @@ SHELL := bash
 export PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests run in two processes; tests/distribution.py shares them out.
+TOGETHER := -n 2 --dist loadgroup
 UNIT := not services and not kafka and not browser and not training
 
 # Needs EXTRAS. A virtual environment without pip was never finished.
@@ -34,7 +36,7 @@ demo: $(VENV)/.demo ## Install what the demo needs and start it: open the addres
 	$(BIN)/freshet demo $(ARGS)
 
 test: system-packages $(VENV)/.setup ## Run every test, with Apache Kafka and Chromium (25 minutes at most)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(TOGETHER) $(ARGS)
 
 check: $(VENV)/.setup ## Lint, types, import arrows and unit tests (under a minute)
 	$(BIN)/ruff check --quiet .

@@ -2,6 +2,9 @@
 
 A service that a test asks for and that cannot start is a failure, never a silent skip; only
 `FRESHET_NO_KAFKA=1` switches the tests on Apache Kafka off, by name.
+
+`make test` runs them in two processes (pytest-xdist), each with services of its own. How the tests
+are shared out stands in `distribution.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -23,6 +27,8 @@ from freshet.embedded.kafka import KafkaBroker
 from freshet.embedded.redis import RedisServer
 from freshet.embedded.redis_cluster import RedisCluster
 
+from .distribution import FileScheduling, alone_last
+
 ROOT = Path(__file__).parents[1]
 POLL_S = 0.02
 
@@ -30,6 +36,27 @@ _namespaces = itertools.count()
 
 hypothesis.settings.register_profile("freshet", deadline=None)  # a busy machine is no fault
 hypothesis.settings.load_profile("freshet")
+
+_GZIP = b"\x1f\x8b"
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name packed bytes by their argument: they hold the second in which they were packed.
+
+    Two processes that share the tests must give each of them the same name.
+    """
+    return argname if isinstance(val, bytes) and val.startswith(_GZIP) else None
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what is marked `alone` at the end."""
+    items[:] = alone_last(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling:
+    """Share the tests out file by file."""
+    return FileScheduling(config, log)
 
 
 def _wait_until(predicate: Callable[[], object], timeout_s: float = 30.0, what: str = "") -> None:

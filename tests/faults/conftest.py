@@ -38,6 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the mark; with --results, run the tests of other folders that hold a row too."""
     config.addinivalue_line("markers", "fault(*rows, promise): rows of the fault catalogue")
     path = config.getoption("--results", default=None)
+    if path is not None and config.getoption("numprocesses", default=None):
+        raise pytest.UsageError("--results takes the figures of tests that run alone: omit -n")
     if path is not None:
         config.args += list(dict.fromkeys(each.test for each in ELSEWHERE))
         config.pluginmanager.register(Results(path, _seed(config)), "fault-results")

@@ -17,7 +17,7 @@ from .conftest import Measured, OpenStream, Running
 from .plugs import START_S, RedisUnderTest, await_worker, clients_of
 from .stream import Stream, WaitUntil
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.services, pytest.mark.alone, pytest.mark.timeout(180)]
 
 CHUNK = 4_000
 BURST = 20_000

@@ -82,6 +82,12 @@ def test_the_demo_installs_less_than_everything(checkout: Path) -> None:
     assert "dev" not in install.replace("/dev/", "")
 
 
+def test_all_tests_run_in_two_processes(checkout: Path) -> None:
+    """What a person asks for comes later, and so wins."""
+    ran = make(checkout, "-n", "test", "ARGS=-n0 -k repeated").stdout
+    assert "pytest -n 2 --dist loadgroup -n0 -k repeated" in ran
+
+
 def test_the_fault_catalogue_writes_its_results(checkout: Path) -> None:
     """`make faults` runs the folder of the faults and says where the figures go."""
     ran = make(checkout, "-n", "faults", "ARGS=-x").stdout
