@@ -13,36 +13,40 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Any, Final, Protocol, cast
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from redis.exceptions import ResponseError
 
-from freshet.core.errors import EventError
-from freshet.core.events.codec import decode_item
 from freshet.core.events.partition import item_hashes, partition_of_hash
-from freshet.core.events.schema import Item
 from freshet.core.metrics import FOLLOWER_RELOADS
 from freshet.core.state.client import CLIENT_ERRORS, AsyncClient, by_slot, together
 from freshet.core.state.keys import CHANGES_KEPT, Keys
-from freshet.core.state.records import unpack_items
+from freshet.core.state.readable import is_wrong_type, report_unreadable
+from serving.change_entries import (
+    DamagedEntryError,
+    Entry,
+    catalogue_items,
+    item_records,
+    named,
+    require_known,
+    transitions,
+)
 from serving.item_state import ItemState
-from serving.partitioned_hashes import chunks, fetch
+from serving.partitioned_hashes import WrongTypeError, chunks, fetch, last_word
 
 TICK_S: Final = 0.025  # between two reads: what changes meanwhile is fetched once
 BLOCK_MS: Final = 1_000
 RETRY_S: Final = 0.5
+LOOK_AGAIN_S: Final = 1.0  # at streams whose key holds another type
 
 log = logging.getLogger(__name__)
-
-Entry = dict[bytes, bytes]
-_DECODE = msgspec.msgpack.decode
 
 
 class ChangeStreams:
     """Some change streams and the position in each.
 
     A command can wait for the streams of one slot only, so on a cluster there are several reads
-    under way at a time.
+    under way at a time. A key that holds another type is left out until it is a stream again.
 
     Args:
         redis: a client whose socket timeout is above `BLOCK_MS`.
@@ -55,17 +59,34 @@ class ChangeStreams:
         self._positions: dict[str, bytes | str] = {}
         self._idle: list[list[str]] = []  # groups that no read waits for
         self._reads: dict[asyncio.Task[Any], list[str]] = {}
+        self._unreadable: list[str] = []
+        self._look_again_at = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every stream is followed, and nothing else is awaited."""
+        return not self._unreadable
+
+    def await_mended(self, key: str) -> None:
+        """Report a gap once a HASH, whose key holds another type, is one or gone."""
+        self._unreadable.append(key)
 
     async def start(self) -> None:
         """Stand at the end of each stream."""
         self.stop()
         commands = [("XREVRANGE", key, "+", "-", "COUNT", 1) for key in self._keys]
-        newest = await together(self._redis, commands)
-        self._positions = {
-            key: found[0][0] if found else "0-0"
-            for key, found in zip(self._keys, newest, strict=True)
-        }
-        self._idle = by_slot(self._redis, self._keys)
+        newest = await together(self._redis, commands, raise_errors=False)
+        self._positions, self._unreadable = {}, []
+        for key, found in zip(self._keys, newest, strict=True):
+            if not isinstance(found, ResponseError):
+                self._positions[key] = found[0][0] if found else "0-0"
+            elif is_wrong_type(found):
+                report_unreadable("changes", key, why=str(found))
+                self._unreadable.append(key)
+            else:
+                raise found
+        self._look_again_at = asyncio.get_running_loop().time() + LOOK_AGAIN_S
+        self._idle = by_slot(self._redis, list(self._positions))
 
     def stop(self) -> None:
         """Give up the reads that are under way."""
@@ -81,6 +102,11 @@ class ChangeStreams:
             The new entries, and whether some may have been missed: a stream keeps at least
             `CHANGES_KEPT` entries, so fewer than that are certainly all there were.
         """
+        if self._unreadable and await self._mended():
+            return [], True
+        if not self._positions:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            return [], False
         # Not before now: what came since the last read is then in this one.
         for group in self._idle:
             positions = {key: self._positions[key] for key in group}
@@ -98,6 +124,18 @@ class ChangeStreams:
                 entries.extend(fields for _, fields in new)
                 missed |= len(new) >= CHANGES_KEPT
         return entries, missed
+
+    async def _mended(self) -> bool:
+        """Return whether a key of another type is mended, looking now and then."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s < self._look_again_at:
+            return False
+        self._look_again_at = now_s + LOOK_AGAIN_S
+        types = await together(self._redis, [("TYPE", key) for key in self._unreadable])
+        return any(
+            kind in (b"none", b"stream" if last_word(key) == "changes" else b"hash")
+            for key, kind in zip(self._unreadable, types, strict=True)
+        )
 
 
 class UserListener(Protocol):
@@ -151,29 +189,41 @@ class UserFollower:
 
     async def _follow(self) -> None:
         try:
-            await self._streams.start()
-            self._forget_all()
-            for listener in self._listeners:
-                listener.notify_all()
+            await self.start()
             while True:
-                entries, missed = await self._streams.read()
-                if missed:
-                    self._forget_all()
-                self._tell(entries)
+                await self.tick()
         finally:
             self._streams.stop()
+
+    async def start(self) -> None:
+        """Stand at the end of the streams; who changed or was erased before is not known."""
+        await self._streams.start()
+        self._forget_all()
+        for listener in self._listeners:
+            listener.notify_all()
+
+    async def tick(self) -> None:
+        """Wait for changes and tell of them; start again when some may have been missed."""
+        entries, missed = await self._streams.read()
+        try:
+            self._tell(entries)
+        except DamagedEntryError as error:  # it may have named anyone
+            report_unreadable("changes", "an entry of the changes of users", why=str(error))
+            await asyncio.sleep(RETRY_S)  # should every entry be damaged
+            missed = True
+        if missed:
+            await self.start()
 
     def _forget_all(self) -> None:
         for memory in self._memories:
             memory.forget_all()
 
-    def _tell(self, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            if b"erased" in entry:
-                erased = _DECODE(entry[b"erased"], type=list[str])
-                for memory in self._memories:
-                    memory.forget(erased)
-            changed = _DECODE(entry[b"users"], type=list[str])
+    def _tell(self, entries: Sequence[Entry]) -> None:
+        require_known(entries)
+        if erased := named(entries, b"erased"):
+            for memory in self._memories:
+                memory.forget(erased)
+        if changed := named(entries, b"users"):
             for listener in self._listeners:
                 listener.notify(changed)
 
@@ -212,18 +262,38 @@ class ItemFollower:
         await self._streams.start()
         offered: set[str] = set()
         for partition in range(self._partitions):
-            async for fields in chunks(self._redis, self._keys.items(partition)):
-                self._put_records([name.decode() for name in fields], list(fields.values()))
-            async for fields in chunks(self._redis, self._keys.covisits(partition)):
-                self._table.put_covisits(map(int, fields), fields.values())
-            async for fields in chunks(self._redis, self._keys.catalog(partition)):
-                items = _items(fields.values())
-                self._table.offer(items)
-                offered.update(item.item_id for item in items)
-        self._table.withdraw(self._table.offered_ids() - offered)
+            for load in (self._load_records, self._load_covisits, self._load_catalog):
+                try:
+                    offered |= await load(partition)
+                except WrongTypeError as error:
+                    self._streams.await_mended(error.key)
+        complete = self._streams.complete
+        if complete:  # else what is missing may still be offered
+            self._table.withdraw(self._table.offered_ids() - offered)
         self._items.refresh()
         gc.freeze()  # the catalogue lives until the end: a collection need not walk it again
-        self._items.following = True
+        self._items.following, self._items.complete = True, complete
+
+    async def _load_records(self, partition: int) -> set[str]:
+        key = self._keys.items(partition)
+        async for fields in chunks(self._redis, key):
+            self._put_records(key, list(fields), list(fields.values()))
+        return set()
+
+    async def _load_covisits(self, partition: int) -> set[str]:
+        key = self._keys.covisits(partition)
+        async for fields in chunks(self._redis, key):
+            self._put_covisits(key, list(fields), list(fields.values()))
+        return set()
+
+    async def _load_catalog(self, partition: int) -> set[str]:
+        key = self._keys.catalog(partition)
+        offered: set[str] = set()
+        async for fields in chunks(self._redis, key):
+            items = catalogue_items(key, fields)
+            self._table.offer(items)
+            offered.update(item.item_id for item in items)
+        return offered
 
     async def tick(self) -> None:
         """Wait for changes and take them in; load everything when some may have been missed."""
@@ -231,37 +301,53 @@ class ItemFollower:
         if missed:
             await self.load("gap")
             return
-        await self._take_records(_distinct(entries, b"items"))
-        await self._take_covisits(_distinct(entries, b"covisits"))
-        await self._take_catalog(_distinct(entries, b"catalog"))
+        try:
+            require_known(entries)
+            items, covisits = named(entries, b"items"), named(entries, b"covisits")
+            catalog = named(entries, b"catalog")
+        except DamagedEntryError as error:  # it may have named any item
+            report_unreadable("changes", "an entry of the changes of items", why=str(error))
+            await asyncio.sleep(RETRY_S)  # should every entry be damaged
+            await self.load("damaged")
+            return
+        await self._take_records(items)
+        await self._take_covisits(covisits)
+        await self._take_catalog(catalog)
 
     # --- taking in what changed ---
 
     async def _take_records(self, item_ids: list[str]) -> None:
-        for ids, blobs in await self._fetch(self._keys.items, item_ids, item_hashes(item_ids)):
-            self._put_records(ids, blobs)
+        hashes = item_hashes(item_ids)
+        for key, ids, blobs in await self._fetch(self._keys.items, item_ids, hashes):
+            self._put_records(key, ids, blobs)
 
     async def _take_covisits(self, hashes: list[int]) -> None:
         names = [str(value) for value in hashes]
         owners = np.array(hashes, np.uint32)
-        for found, blobs in await self._fetch(self._keys.covisits, names, owners):
-            self._table.put_covisits(map(int, found), blobs)
+        for key, found, blobs in await self._fetch(self._keys.covisits, names, owners):
+            self._put_covisits(key, found, blobs)
 
     async def _take_catalog(self, item_ids: list[str]) -> None:
-        for ids, blobs in await self._fetch(self._keys.catalog, item_ids, item_hashes(item_ids)):
-            gone = [item_id for item_id, blob in zip(ids, blobs, strict=True) if blob is None]
-            self._table.withdraw(gone)
-            self._table.offer(_items(blob for blob in blobs if blob is not None))
+        hashes = item_hashes(item_ids)
+        for key, ids, blobs in await self._fetch(self._keys.catalog, item_ids, hashes):
+            fields = dict(zip(ids, blobs, strict=True))
+            self._table.withdraw([name for name, blob in fields.items() if blob is None])
+            entries = {name: blob for name, blob in fields.items() if blob is not None}
+            self._table.offer(catalogue_items(key, entries))
         if item_ids:
             self._items.refresh()
 
-    def _put_records(self, item_ids: list[str], blobs: Sequence[bytes | None]) -> None:
-        self._table.put_records(item_ids, unpack_items(blobs))
+    def _put_records(self, key: str, ids: Sequence[str], blobs: Sequence[bytes | None]) -> None:
+        self._table.put_records(*item_records(key, ids, blobs))
+
+    def _put_covisits(self, key: str, names: Sequence[str], blobs: Sequence[bytes | None]) -> None:
+        readable = transitions(key, names, blobs)
+        self._table.put_covisits(readable, readable.values())
 
     async def _fetch(
         self, key_of: Callable[[int], str], names: Sequence[str], hashes: NDArray[np.uint32]
-    ) -> list[tuple[list[str], list[bytes | None]]]:
-        """Return (names, values) of fields of items with these hashes, partition by partition."""
+    ) -> list[tuple[str, list[str], list[bytes | None]]]:
+        """Return (key, names, values) of fields of items, partition by partition."""
         partitions = partition_of_hash(hashes, self._partitions).tolist()
         return await fetch(self._redis, key_of, names, partitions)
 
@@ -280,23 +366,3 @@ def _forget(read: asyncio.Task[Any]) -> None:
     """Look at how a read ended that nobody waits for: asyncio complains when no one does."""
     if not read.cancelled():
         read.exception()
-
-
-def _distinct(entries: Iterable[Entry], field: bytes) -> list[Any]:
-    """Return the ids that the entries name in one field, each once."""
-    named: dict[Any, None] = {}
-    for entry in entries:
-        if field in entry:
-            named.update(dict.fromkeys(_DECODE(entry[field])))
-    return list(named)
-
-
-def _items(blobs: Iterable[bytes]) -> list[Item]:
-    """Return the catalogue entries that can be read."""
-    items = []
-    for blob in blobs:
-        try:
-            items.append(decode_item(blob))
-        except EventError as error:
-            log.error("a catalogue entry in Redis is not one: %s", error)
-    return items

@@ -12,6 +12,7 @@ from typing import Protocol
 from freshet.core.errors import ServiceError
 from freshet.core.state.client import CLIENT_ERRORS, AsyncClient, together
 from freshet.core.state.keys import Keys
+from freshet.core.state.readable import readable_number, report_unreadable
 from serving.responsive_wait import OwnLagError, within
 from serving.user_state import READ_TIMEOUT_S
 
@@ -66,4 +67,11 @@ class RedisErasures:
             position, erased = await within(together(self._redis, commands), self._timeout_s)
         except (*CLIENT_ERRORS, OwnLagError) as error:
             raise ServiceError("redis", f"erasures cannot be read ({error})") from error
-        return ErasureState(int(position or 0), None if erased is None else int(erased))
+        try:
+            return ErasureState(readable_number(position) or 0, readable_number(erased))
+        except ValueError as error:
+            key = self._keys.user_position(partition)
+            report_unreadable("position", key, user_hash, str(error))
+            raise ServiceError(
+                "redis", f"what it says of the erasure is damaged ({error})"
+            ) from error

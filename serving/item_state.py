@@ -25,11 +25,13 @@ class ItemState:
     Attributes:
         standings: who leads; replaced as a whole.
         following: whether the table follows its changes; what it holds may be stale otherwise.
+        complete: whether no key of a partition was damaged as a whole when the table was loaded.
     """
 
     def __init__(self, table: ItemTable, clock: Clock) -> None:
         self.table = table
         self.following = False
+        self.complete = True
         self._clock = clock
         self._priors_until_ms = 0
         self.standings = self._compute()

@@ -98,7 +98,9 @@ async def hydrate(
         word="user_state",
     )
     stages.restart_budget()  # waiting for an event was the client's wish
-    if not state.items.following:
+    if user.damaged:
+        stages.left_out("user_state")
+    if not (state.items.following and state.items.complete):
         stages.left_out("item_state")
     table, bound = state.items.table, state.live.current
     session = query = np.zeros(EMBEDDING_DIM, np.float32)

@@ -16,10 +16,10 @@ from freshet.core.events.partition import murmur2_many, partition_of_hash
 from freshet.core.metrics import SESSIONS_KNOWN, USERS_UNREAD
 from freshet.core.state.client import AsyncClient
 from freshet.core.state.keys import Keys
-from freshet.core.state.records import unpack_users
+from freshet.core.state.readable import readable_users
 from serving.change_follower import through_failures
 from serving.item_state import ItemState
-from serving.partitioned_hashes import chunks, fetch
+from serving.partitioned_hashes import WrongTypeError, chunks, fetch
 from serving.source_weights import SourceWeights
 from serving.user_sessions import SESSIONS_KEPT, UserSessions
 
@@ -105,19 +105,22 @@ class SessionFollower:
         most = -(-SESSIONS_KEPT // self._partitions)
         for partition in range(self._partitions):
             before = len(found)
-            async for fields in chunks(self._redis, self._keys.users(partition)):
-                names = [name.decode() for name in fields]
-                found.update(zip(names, fields.values(), strict=True))
-                newest = unpack_users(list(fields.values()))["last_ts_ms"]
-                last_ts_ms.update(zip(names, newest.tolist(), strict=True))
-                if len(found) - before >= most:
-                    break
+            try:
+                async for fields in chunks(self._redis, self._keys.users(partition)):
+                    found |= fields
+                    users, _ = readable_users(list(fields.values()))
+                    last_ts_ms |= zip(fields, users["last_ts_ms"].tolist(), strict=True)
+                    if len(found) - before >= most:
+                        break
+            except WrongTypeError:  # it was reported
+                continue
         oldest_first = sorted(found, key=last_ts_ms.__getitem__)
         for start in range(0, len(oldest_first), AT_ONCE):
             if forgotten != self._forgotten:  # some of what was read may have been erased
                 return
             names = oldest_first[start : start + AT_ONCE]
-            self._sessions.put(names, unpack_users([found[name] for name in names]))
+            records, _ = readable_users([found[name] for name in names])  # a damaged one is empty
+            self._sessions.put(names, records)
             await asyncio.sleep(0)
         self._loaded = True
 
@@ -135,7 +138,7 @@ class SessionFollower:
         if forgotten != self._forgotten:
             self.notify(changed)  # to be read again: an erased one is then no more
             return
-        names = [name for some, _ in found for name in some]
-        records = unpack_users([blob for _, some in found for blob in some])
+        names = [name for _, some, _ in found for name in some]
+        records, _ = readable_users([blob for _, _, some in found for blob in some])
         self._sources.settle(names, records)
         self._sessions.put(names, records)

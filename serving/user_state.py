@@ -12,23 +12,32 @@ import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from itertools import compress
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from redis.exceptions import ResponseError
 
 from freshet.core.errors import ServiceError
 from freshet.core.events.codec import event_hash
+from freshet.core.events.control import user_hash
 from freshet.core.events.partition import partition_of
 from freshet.core.state.client import CLIENT_ERRORS, AsyncClient, Command, together
 from freshet.core.state.keys import Keys
 from freshet.core.state.past import PAST_PAGES, page_fields, past_newest_first
+from freshet.core.state.readable import (
+    is_wrong_type,
+    readable_pages,
+    readable_unwanted,
+    readable_users,
+    report_unreadable,
+)
 from freshet.core.state.records import (
     Records,
     applied_events,
     interactions,
     segment_of,
-    unpack_users,
 )
 from freshet.core.state.unwanted import UNWANTED_DTYPE, unpack_unwanted
 from serving.read_batches import ReadBatches
@@ -39,6 +48,9 @@ RETRY_AFTER_S: Final = 0.25
 READ_TIMEOUT_S: Final = 1.0  # of a process that sets none
 
 Blobs = Sequence[bytes | None]
+
+_KINDS: Final = ("users", "unwanted", "past")
+_DAMAGED: Final = b"\0"  # neither a record, nor rejections, nor a page
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +64,13 @@ class UserState:
         past: (n,) uint32, items of the interactions before the history, newest first.
         unwanted: (n,) of `UNWANTED_DTYPE`, items that the user rejected, newest first; expired
             rows may be among them.
+        damaged: what could not be read, by the last words of the keys; it counts as not there.
     """
 
     record: np.void
     past: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
     unwanted: Records = field(default_factory=lambda: np.empty(0, UNWANTED_DTYPE))
+    damaged: tuple[str, ...] = ()
 
     @property
     def known(self) -> bool:
@@ -84,9 +98,15 @@ def user_state(blobs: Blobs) -> UserState:
     Args:
         blobs: the record, what the user rejected, then the pages of the past; as many as there are.
     """
-    record = unpack_users(blobs[:1])[0]
-    unwanted = unpack_unwanted(blobs[1] if len(blobs) > 1 else None)
-    return UserState(record, past_newest_first(record, blobs[2:]), unwanted)
+    users, faults = readable_users(blobs[:1])
+    packed, unwanted_damaged = readable_unwanted(blobs[1] if len(blobs) > 1 else None)
+    pages, torn = readable_pages(blobs[2:])
+    return UserState(
+        users[0],
+        past_newest_first(users[0], pages),
+        unpack_unwanted(packed),
+        damaged=tuple(compress(_KINDS, (faults, unwanted_damaged, torn))),
+    )
 
 
 class UserStates(Protocol):
@@ -130,7 +150,11 @@ class RedisUserStates:
     async def get(self, user_id: str) -> UserState:
         """Return the state of a user; see `UserStates`."""
         self._require_closed_breaker()
-        return user_state(await self._batches.get(user_id))
+        user = user_state(await self._batches.get(user_id))
+        for kind in user.damaged:
+            users = self._keys.users(partition_of(user_id, self._partitions))
+            report_unreadable(kind, f"{users.rpartition(':')[0]}:{kind}", user_hash(user_id))
+        return user
 
     def remembered(self, user_id: str) -> UserState | None:
         """Return the state as it was last read; see `UserStates`."""
@@ -162,7 +186,8 @@ class RedisUserStates:
             by_partition[partition_of(user_id, self._partitions)].append(user_id)
         commands = [each for some in by_partition.items() for each in self._commands(*some)]
         try:
-            replies = await within(together(self._redis, commands), self._timeout_s)
+            sent = together(self._redis, commands, raise_errors=False)
+            replies = _without_wrong_types(commands, await within(sent, self._timeout_s))
         except OwnLagError as error:
             raise ServiceError("redis", f"user state was not read: {error}") from error
         except CLIENT_ERRORS as error:
@@ -202,3 +227,20 @@ def _blobs(
     for number, pair in enumerate(zip(records, unwanted, strict=True)):
         own = pages[number * PAST_PAGES : (number + 1) * PAST_PAGES]
         yield [*pair, *own] if any(own) else pair
+
+
+def _without_wrong_types(
+    commands: Sequence[Command], replies: Sequence[Any]
+) -> list[Sequence[bytes | None]]:
+    """Return the replies about fields, of damaged fields for a key of another type.
+
+    Raises:
+        ResponseError: a command failed for another reason.
+    """
+    found = list(replies)
+    for place, (reply, (_, _, *names)) in enumerate(zip(replies, commands, strict=True)):
+        if isinstance(reply, ResponseError):
+            if not is_wrong_type(reply):
+                raise reply
+            found[place] = [_DAMAGED] * len(names)
+    return found

@@ -99,6 +99,12 @@ WORKER_RESTARTS = Counter(
     "freshet_worker_restarts_total", "Times that the supervisor started anew, by why.", ["reason"]
 )
 
+RECORDS_UNREADABLE = Counter(
+    "freshet_records_unreadable_total",
+    "Damaged records that were met in Redis and left out, by the last word of their key.",
+    ["kind"],
+)
+
 # --- serving ---
 HTTP_REQUESTS = Counter(
     "freshet_http_requests_total", "Requests answered.", ["route", "method", "code"]

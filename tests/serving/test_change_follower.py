@@ -149,7 +149,7 @@ async def test_a_hot_item_is_fetched_once_a_tick(
     monkeypatch.setattr(
         follower,
         "_put_records",
-        lambda ids, blobs: (taken.append((ids, len(blobs))), put(ids, blobs)),
+        lambda key, ids, blobs: (taken.append((ids, len(blobs))), put(key, ids, blobs)),
     )
     await follower.tick()
     assert taken == [(["hot"], 1)]

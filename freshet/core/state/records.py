@@ -20,7 +20,7 @@ There are a million users for a thousand items, so their record is made small:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,6 +119,33 @@ _N_OLDER_AT = {
     layout: dtype.fields["n_older"][1]  # type: ignore[index]
     for layout, dtype in _PACKED.items()
 }
+
+
+class PackedSizes(NamedTuple):
+    """Sizes of a packed user of one layout, bytes.
+
+    Attributes:
+        smallest: without history and without items that the history no longer shows.
+        n_older_at: where the number of those items stands, at 2 bytes each.
+        slot: of an interaction of the history.
+    """
+
+    smallest: int
+    n_older_at: int
+    slot: int
+
+
+def packed_sizes(layout: int) -> PackedSizes | None:
+    """Return the sizes of a packed user by its first byte, None for another layout.
+
+    >>> packed_sizes(LAYOUT_VERSION).slot, packed_sizes(0)
+    (6, None)
+    """
+    if layout not in _PACKED:
+        return None
+    smallest = _PACKED[layout].itemsize - HISTORY_LENGTH * _SLOT_DTYPE.itemsize
+    return PackedSizes(smallest, _N_OLDER_AT[layout], _SLOT_DTYPE.itemsize)
+
 
 _AS_IS = (
     "history_ts_s", "type_counts", "has_unwanted", "window_ts_s", "window_acted", "window_shown",
