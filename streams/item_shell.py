@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.events.partition import partition_of_hash
+from freshet.core.events.partition import partition_of, partition_of_hash
 from freshet.core.events.producer import Record
 from freshet.core.metrics import EVENTS_APPLIED, EVENTS_DUPLICATE
-from freshet.core.state.records import ITEM_DTYPE, unpack_items
+from freshet.core.state.readable import readable_covisits, readable_items, report_unreadable
+from freshet.core.state.records import ITEM_DTYPE
 from streams.fold_shell import FoldShell
 from streams.item_fold import fold_covisits, fold_items
 from streams.packed import Packed
@@ -138,8 +139,13 @@ class ItemShell(FoldShell[FoldedDeltas, ItemCache]):
         keys = [self.context.keys.items(read.partition) for read in reads]
         found = await self.context.store.fields(list(zip(keys, missing, strict=True)))
         names = [name for some in missing for name in some]
-        if names:
-            self._cache.items.add(names, unpack_items([blob for some in found for blob in some]))
+        if not names:
+            return
+        items, damaged = readable_items([blob for some in found for blob in some])
+        for at in damaged:  # counts from now on, and is written again
+            owner = partition_of(names[at], self.context.partitions)
+            report_unreadable("items", self.context.keys.items(owner), names[at])
+        self._cache.items.add(names, items)
 
     async def _fold_covisits(self, reads: Sequence[PartitionDeltas]) -> list[_Changed]:
         """Return the new transitions of each partition, by the hash of the item."""
@@ -172,8 +178,11 @@ class ItemShell(FoldShell[FoldedDeltas, ItemCache]):
             for partition, some in missing.items()
         ]
         found = await self.context.store.fields(wanted)
-        for some, blobs in zip(missing.values(), found, strict=True):
-            samples.update((item, blob or b"") for item, blob in zip(some, blobs, strict=True))
+        for (key, _), some, blobs in zip(wanted, missing.values(), found, strict=True):
+            packed, damaged = readable_covisits(blobs)
+            for at in damaged:
+                report_unreadable("covisits", key, str(some[at]))
+            samples.update((item, blob or b"") for item, blob in zip(some, packed, strict=True))
 
     async def _write(self, folded: FoldedDeltas) -> None:
         await self._deliver(folded.letters)

@@ -54,6 +54,17 @@ def decode_waiting(raw: bytes) -> WaitingSlate:
     return _DECODER.decode(raw)
 
 
+def require_outcomes(raw: bytes) -> bytes:
+    """Return packed outcomes from the state as they are.
+
+    Raises:
+        ValueError: they are no rows of `OUTCOME_DTYPE`.
+    """
+    if not raw or len(raw) % OUTCOME_DTYPE.itemsize:
+        raise ValueError(f"{len(raw)} bytes, expected rows of {OUTCOME_DTYPE.itemsize}")
+    return raw
+
+
 @dataclass(slots=True)
 class Joined:
     """What some records made.

@@ -19,6 +19,7 @@ from freshet.core.metrics import (
     OUTCOMES_JOINED,
     SLATES_JOINED,
 )
+from freshet.core.state.readable import readable_fields
 from streams.fold_shell import FoldContext, FoldShell
 from streams.joiner import (
     OUTCOME_COUNTS,
@@ -27,6 +28,7 @@ from streams.joiner import (
     Joiner,
     decode_waiting,
     encode_waiting,
+    require_outcomes,
 )
 from streams.outcomes import decode_outcomes
 from streams.packed import Packed
@@ -90,7 +92,10 @@ class JoinerShell(FoldShell[FoldedSlates, tuple[()]]):
         store = self.context.store
         slates = await all_fields(store, keys.slates(partition))
         outcomes = await all_fields(store, keys.outcomes(partition))
-        joiner.load({name: decode_waiting(raw) for name, raw in slates.items()}, outcomes)
+        joiner.load(
+            readable_fields("slates", keys.slates(partition), slates, decode_waiting),
+            readable_fields("outcomes", keys.outcomes(partition), outcomes, require_outcomes),
+        )
         self._joiners[partition] = joiner
 
     async def _fold(self, batches: Sequence[RecordBatch]) -> FoldedSlates:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from freshet.core.events.producer import Record
 from freshet.core.events.topics import Topics
 from freshet.core.state.keys import Keys
+from freshet.core.state.readable import readable_fields
 from streams.deltas import ACTIVITY_DTYPE, COVISIT_ROW_DTYPE, delta_records
 from streams.item_names import ItemNames
 from streams.packed import Packed
@@ -128,12 +129,13 @@ class Outbox:
             partition: that was assigned.
             found: its outbox.
         """
-        ends = sorted(map(int, found))
+        entries: dict[str, Entry] = readable_fields(
+            "outbox", self._keys.outbox(partition), found, _DECODER.decode
+        )
         self._kept = {each for each in self._kept if each[0] != partition}
-        self._told[partition] = list(map(str, ends))
-        return [
-            record for end in ends for record in self._records(_DECODER.decode(found[str(end)]))
-        ]
+        self._told[partition] = list(found)  # damaged ones too: nobody can tell what they hold
+        ends = sorted(int(name) for name in entries if name.isdecimal())
+        return [record for end in ends for record in self._records(entries[str(end)])]
 
     def _records(self, entry: Entry) -> list[Record]:
         deltas = delta_records(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from freshet.core.events.schema import TAKES_BACK
 from freshet.core.state.keys import Keys
+from freshet.core.state.readable import readable_unwanted
 from freshet.core.state.records import USER_DTYPE
 from freshet.core.state.unwanted import UNWANTED_CAPACITY, UNWANTED_DTYPE, unpack_unwanted
 from streams.packed import Packed
@@ -48,7 +49,8 @@ def unpack(blob: bytes | None) -> Unwanted:
     >>> unpack(pack({7: (100, 5), 8: (200, 8)})) == {8: (200, 8), 7: (100, 5)}
     True
     """
-    return {item: (ts_s, kind) for item, ts_s, kind in unpack_unwanted(blob).tolist()}
+    sound, _ = readable_unwanted(blob)  # the server reports a damaged one; here it ends
+    return {item: (ts_s, kind) for item, ts_s, kind in unpack_unwanted(sound).tolist()}
 
 
 def pack(unwanted: Unwanted) -> bytes:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import EventError
-from freshet.core.events.control import ERASURE_PREFIX
+from freshet.core.events.control import ERASURE_PREFIX, user_hash
 from freshet.core.events.partition import murmur2_many, partition_of_hash
 from freshet.core.events.producer import Record
 from freshet.core.metrics import (
@@ -27,6 +27,7 @@ from freshet.core.metrics import (
     PARTITION_WATERMARK,
     USERS_FORGOTTEN,
 )
+from freshet.core.state.readable import readable_users, report_unreadable
 from freshet.core.state.records import unpack_users
 from streams.deltas import delta_records
 from streams.erasures import ErasedPeople, is_erasure, read_erasure
@@ -199,7 +200,9 @@ class UserShell(FoldShell[FoldedEvents, UserTable]):
                 return 0
             cursor, found = await store.scan(keys.users(partition), cursor, IDLE_LOOKED_AT)
             oldest_ts_ms = newest_ts_ms - 1000 * self.context.settings.user_ttl_s
-            last_ts_ms = unpack_users(list(found.values()))["last_ts_ms"]
+            users, damaged = readable_users(list(found.values()))
+            last_ts_ms = users["last_ts_ms"]
+            last_ts_ms[damaged] = newest_ts_ms  # nobody knows; their next event mends them
             idle = [
                 name.decode()
                 for name, is_idle in zip(found, last_ts_ms < oldest_ts_ms, strict=True)
@@ -262,9 +265,13 @@ class UserShell(FoldShell[FoldedEvents, UserTable]):
         """Read users by their partitions, and put them into the cache."""
         names = sorted(owners, key=owners.__getitem__)
         groups = [(partition, list(some)) for partition, some in groupby(names, owners.__getitem__)]
-        wanted = [(self.context.keys.users(partition), some) for partition, some in groups]
+        keys = self.context.keys
+        wanted = [(keys.users(partition), some) for partition, some in groups]
         blobs = await self.context.store.fields(wanted)
-        users = unpack_users([blob for some in blobs for blob in some])
+        users, damaged = readable_users([blob for some in blobs for blob in some])
+        users["has_unwanted"][damaged] = 1  # perhaps: it is looked up
+        for at in damaged:  # a new user from now on, whose record is written again
+            report_unreadable("users", keys.users(owners[names[at]]), user_hash(names[at]))
         users["partition"] = [owners[name] for name in names]
         start = 0
         for partition, some in groups:

@@ -134,3 +134,24 @@ async def test_positions_of_the_sources_are_kept(context: FoldContext, restart: 
     assert sum(clicks(context).values()) == 9
     position = await context.store.position(shell.position_key(0))
     assert (position["source:3"], position["duplicates"], position["applied"]) == (9, 2, 9)
+
+
+@pytest.mark.parametrize("damage", [b"", b"abc", b"\xff" * 700])
+async def test_a_damaged_record_counts_from_the_next_event(
+    context: FoldContext, damage: bytes
+) -> None:
+    """Its transitions too; no worker ends."""
+    shell = ItemShell(context)
+    await shell.start(0, 0)
+    await shell.apply([batch([message(0, range(4))])])
+    store: Any = context.store
+    items, covisits = (
+        store.hashes[key] for key in (context.keys.items(0), context.keys.covisits(0))
+    )
+    items[ITEMS[0]] = damage
+    covisits[str(item_hashes(ITEMS)[0])] = damage
+    again = ItemShell(context)
+    await again.start(0, 0)
+    await again.apply([batch([message(0, range(4, 6))], 1)])
+    assert clicks(context) == {ITEMS[0]: 1, ITEMS[1]: 3}
+    assert len(unpack_covisits(covisits[str(item_hashes(ITEMS)[0])])) == 1

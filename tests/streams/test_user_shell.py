@@ -117,6 +117,26 @@ async def test_a_batch_that_comes_again_changes_nothing(
     assert delta_offsets(context) == list(range(9))
 
 
+@pytest.mark.parametrize("damage", [b"", b"abc", b"\xff" * 600, b"\x03" * 468])
+async def test_a_damaged_record_starts_again_with_the_next_event(
+    context: FoldContext, tmp_path: Path, damage: bytes
+) -> None:
+    """It ends no worker, and everyone else counts on."""
+    shell = await started(context, tmp_path)
+    await shell.apply([batch([event(n) for n in range(3)])])
+    store: Any = context.store
+    users = store.hashes[context.keys.users(PARTITION)]
+    users[USERS[0]] = damage
+    other = users[USERS[2]]
+    shell = await started(context, tmp_path)
+    await shell.forget_idle(PARTITION, 0)
+    assert users[USERS[0]] == damage
+    await shell.apply([batch([event(n) for n in range(3, 5)], 3)])
+    mended, counted = unpack_users([users[USERS[0]], users[USERS[1]]])
+    assert (mended["type_counts"].sum(), counted["type_counts"].sum()) == (1, 2)
+    assert users[USERS[2]] == other
+
+
 async def test_a_batch_that_was_not_handed_over_is_noticed(
     context: FoldContext, tmp_path: Path
 ) -> None:

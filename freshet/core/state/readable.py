@@ -11,10 +11,11 @@ starts again with their next event. What it held comes back only by folding the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,6 +37,7 @@ from freshet.core.state.records import (
 )
 from freshet.core.state.unwanted import UNWANTED_CAPACITY, UNWANTED_DTYPE
 
+T = TypeVar("T")
 Blobs = Sequence[bytes | None]
 Faults = list[int]
 """Places of the records that cannot be read."""
@@ -144,6 +146,26 @@ def readable_pages(pages: Blobs) -> tuple[list[bytes | None], Faults]:
     """Return the pages of a past as they are; None for one that is damaged."""
     faults = [at for at, page in enumerate(pages) if page and len(page) != PAGE_DTYPE.itemsize]
     return _without(pages, faults), faults
+
+
+def readable_fields(
+    kind: str, key: str, fields: Mapping[str, bytes], decode: Callable[[bytes], T]
+) -> dict[str, T]:
+    """Return the values of fields of a HASH, decoded; what cannot be is reported and left out.
+
+    Args:
+        kind: the last word of the key.
+        key: of the HASH.
+        fields: as they were read.
+        decode: raises `ValueError` or an error of msgspec for what it does not know.
+    """
+    found = {}
+    for name, value in fields.items():
+        try:
+            found[name] = decode(value)
+        except (ValueError, msgspec.MsgspecError) as error:
+            report_unreadable(kind, key, name, str(error))
+    return found
 
 
 def readable_number(value: bytes | None) -> int | None:

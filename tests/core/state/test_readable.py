@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from freshet.core.metrics import RECORDS_UNREADABLE
 from freshet.core.state import readable
 from freshet.core.state.readable import (
     readable_covisits,
+    readable_fields,
     readable_items,
     readable_number,
     readable_pages,
@@ -156,3 +158,10 @@ def test_what_is_damaged_is_counted_each_time_and_named_once(
     assert counter._value.get() == before + 3
     (line,) = caplog.messages
     assert "5f2b in ns:{u1}:users cannot be read (3 bytes)" in line
+
+
+def test_fields_that_cannot_be_decoded_are_left_out() -> None:
+    """Whatever they hold, the others are decoded."""
+    decode = msgspec.msgpack.Decoder(list[str]).decode
+    fields = {"a": msgspec.msgpack.encode(["x"]), "b": b"", "c": b"\xff", "d": b"\x01"}
+    assert readable_fields("outbox", "ns:{u0}:outbox", fields, decode) == {"a": ["x"]}
