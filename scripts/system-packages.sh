@@ -3,7 +3,8 @@
 #
 # usage: scripts/system-packages.sh demo|test
 #   demo   Python 3.11 with its headers and venv, and a C++ compiler: hnswlib comes as source
-#   test   all that, and Java 17 with Maven (Apache Kafka), Redis 7, Chromium with its driver
+#   test   all that, and Java 17 with Maven (Apache Kafka), Redis 7, Chromium with its driver, and on
+#          Linux strace, which sees whom the processes call
 #
 # Says nothing when all is there. As root on Debian or Ubuntu it installs what is missing, one line
 # for each package; elsewhere it prints the one command to run and ends with 1.
@@ -68,6 +69,8 @@ have_redis() {
     return 1
 }
 
+have_strace() { [[ $OSTYPE != linux* ]] || have strace; }
+
 have_browser() { have_any chromium chromium-browser google-chrome && have chromedriver; }
 
 # --- what is missing ---
@@ -101,6 +104,7 @@ look() {
         need maven Maven maven maven maven
     fi
     need redis "Redis $LEAST_REDIS" redis-server redis redis
+    need strace strace strace strace ""
     if [[ ${FRESHET_NO_BROWSER:-} != 1 ]]; then
         need browser "Chromium and its driver" "$(browser_apt)" "chromium chromedriver" \
             "chromium chromedriver"

@@ -17,6 +17,7 @@ import click
 from freshet import __version__
 from freshet.commands.running import find_running
 from freshet.core.errors import FreshetError, SettingError
+from freshet.core.telemetry import switch_off
 
 VERBS = {
     "demo": "Everything at once on this machine, with a generated log and a feed page.",
@@ -99,6 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Before a verb loads numpy. Every process here shares its processor with others, and a product
     # of 20,000 x 64 spread over threads that wait for a busy core takes 15 ms instead of 0.2 ms.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    switch_off(os.environ)
     try:
         cli.main(arguments, prog_name="freshet", standalone_mode=True)
     except SettingError as error:

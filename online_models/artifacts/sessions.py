@@ -6,17 +6,23 @@ thread and never spins while it waits.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx.external_data_helper import uses_external_data
 
 from freshet.core.errors import BundleError
+from freshet.core.telemetry import switch_off
+
+switch_off(os.environ)  # it is read when the library is loaded
+import onnxruntime  # noqa: E402
+
+onnxruntime.disable_telemetry_events()  # for a release that does not know the variable
 
 
 class OnnxModel:

@@ -10,6 +10,7 @@ import yaml
 
 from freshet.commands.main import VERBS
 from freshet.core.settings import ENV_PREFIX, describe_settings, load_settings
+from freshet.core.telemetry import TELEMETRY_OFF
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,12 @@ def test_the_image_holds_the_packages_and_no_torch(root: Path, dockerfile: str) 
     assert 'ARG EXTRAS=""' in dockerfile
     assert "HNSWLIB_NO_NATIVE=1" in dockerfile
     assert "USER freshet" in dockerfile
+
+
+def test_the_image_switches_telemetry_off(dockerfile: str) -> None:
+    """Also for what is run in it without our command line."""
+    for name, value in TELEMETRY_OFF.items():
+        assert f"{name}={value}" in dockerfile
 
 
 def test_prometheus_scrapes_what_compose_runs(root: Path, compose: dict[str, Any]) -> None:

@@ -47,18 +47,25 @@ def test_it_says_nothing_when_all_is_there(machine: Machine) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_the_tests_need_java_maven_redis_and_a_browser(machine: Machine) -> None:
+def test_the_tests_need_java_maven_redis_strace_and_a_browser(machine: Machine) -> None:
     """With all of them there it says nothing."""
-    machine.has("g++").has("mvn").has("chromium").has("chromedriver")
+    machine.has("g++").has("mvn").has("strace").has("chromium").has("chromedriver")
     machine.has("java", """echo 'openjdk version "17.0.15" 2025-04-15' >&2""")
     machine.has("redis-server", "echo Redis server v=7.0.15 sha=0:0")
     done = machine.run("test")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_strace_is_asked_for_on_linux_alone(machine: Machine) -> None:
+    """Elsewhere there is none."""
+    assert "strace" in machine.run("test", OSTYPE="linux-gnu").stderr
+    assert "strace" not in machine.run("test", OSTYPE="darwin23").stderr
+
+
 def test_old_java_and_old_redis_do_not_count(machine: Machine) -> None:
     """Versions are looked at, also where a version has one number less."""
-    machine.has("g++").has("mvn").has("chromium").has("chromedriver").has("apt-get")
+    machine.has("g++").has("mvn").has("strace").has("chromium")
+    machine.has("chromedriver").has("apt-get")
     machine.has("java", """echo 'openjdk version "1.8.0_402"' >&2""")
     machine.has("redis-server", "echo Redis server v=6.0.16 sha=0:0")
     done = machine.run("test")
