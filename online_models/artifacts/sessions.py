@@ -19,11 +19,6 @@ from onnx.external_data_helper import uses_external_data
 from freshet.core.errors import BundleError
 from freshet.core.telemetry import switch_off
 
-switch_off(os.environ)  # it is read when the library is loaded
-import onnxruntime  # noqa: E402
-
-onnxruntime.disable_telemetry_events()  # for a release that does not know the variable
-
 
 class OnnxModel:
     """One ONNX graph with one output, ready to run; safe to call from several threads."""
@@ -41,6 +36,7 @@ class OnnxModel:
             raise BundleError(path.parent, f"{path.name} is no ONNX graph ({error})") from error
         if any(uses_external_data(tensor) for tensor in _tensors(graph)):
             raise BundleError(path.parent, f"{path.name} keeps data outside its own file")
+        onnxruntime = _load_runtime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -62,6 +58,15 @@ class OnnxModel:
         """Return the output of the graph for named inputs."""
         output: NDArray[np.float32] = self._session.run(self._outputs, inputs)[0]
         return output
+
+
+def _load_runtime() -> Any:
+    """Return the library; it reads the variable, and writes files, when it is first imported."""
+    switch_off(os.environ)
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()  # for a release that does not know the variable
+    return onnxruntime
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
