@@ -2,8 +2,7 @@
 
 Law: `online_models.artifacts.sessions` calls `switch_off` before it imports ONNX Runtime, whose
 wheel writes a device id and a queue below `~/.cache` when it is imported, and looks up its maker's
-host to send them; the command line calls it first of all, for its children. Kafka's clients are
-told not to push metrics to brokers where they are made (`freshet.core.events.client`).
+host to send them; the command line calls it first of all, for its children.
 """
 
 from __future__ import annotations
