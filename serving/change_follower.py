@@ -268,9 +268,11 @@ class ItemFollower:
                 except WrongTypeError as error:
                     self._streams.await_mended(error.key)
         complete = self._streams.complete
+        gone: set[str] = set()
         if complete:  # else what is missing may still be offered
-            self._table.withdraw(self._table.offered_ids() - offered)
-        self._items.refresh()
+            gone = self._table.offered_ids() - offered
+            self._table.withdraw(gone)
+        self._items.catalogue_changed(gone)
         gc.freeze()  # the catalogue lives until the end: a collection need not walk it again
         self._items.following, self._items.complete = True, complete
 
@@ -329,13 +331,16 @@ class ItemFollower:
 
     async def _take_catalog(self, item_ids: list[str]) -> None:
         hashes = item_hashes(item_ids)
+        withdrawn: list[str] = []
         for key, ids, blobs in await self._fetch(self._keys.catalog, item_ids, hashes):
             fields = dict(zip(ids, blobs, strict=True))
-            self._table.withdraw([name for name, blob in fields.items() if blob is None])
+            gone = [name for name, blob in fields.items() if blob is None]
+            self._table.withdraw(gone)
+            withdrawn.extend(gone)
             entries = {name: blob for name, blob in fields.items() if blob is not None}
             self._table.offer(catalogue_items(key, entries))
         if item_ids:
-            self._items.refresh()
+            self._items.catalogue_changed(withdrawn)
 
     def _put_records(self, key: str, ids: Sequence[str], blobs: Sequence[bytes | None]) -> None:
         self._table.put_records(*item_records(key, ids, blobs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Collection
 from time import perf_counter
 
 from freshet.core.clock import Clock
@@ -34,6 +35,7 @@ class ItemState:
         self.complete = True
         self._clock = clock
         self._priors_until_ms = 0
+        self._watchers: list[Callable[[Collection[str]], None]] = []
         self.standings = self._compute()
 
     def refresh(self) -> None:
@@ -41,6 +43,20 @@ class ItemState:
         if self.standings.version == self.table.version:
             return
         self.standings = self._compute()
+
+    def watch(self, on_change: Callable[[Collection[str]], None]) -> None:
+        """Call a function, with the ids of withdrawn items, whenever the catalogue changed."""
+        self._watchers.append(on_change)
+
+    def catalogue_changed(self, withdrawn: Collection[str]) -> None:
+        """Refresh, and report that items were offered or withdrawn.
+
+        Args:
+            withdrawn: ids of items that are no longer offered.
+        """
+        self.refresh()
+        for on_change in self._watchers:
+            on_change(withdrawn)
 
     def _compute(self) -> Standings:
         now_ms = self._clock()

@@ -77,7 +77,11 @@ class Moment:
 
 
 async def hydrate(
-    state: State, user_id: str, after: str | None, stages: Stages | None = None
+    state: State,
+    user_id: str,
+    after: str | None,
+    stages: Stages | None = None,
+    user: UserState | None = None,
 ) -> Moment:
     """Return the moment of a request; this is its only wait.
 
@@ -88,15 +92,13 @@ async def hydrate(
         user_id: for whom.
         after: an event to wait for, at most `AFTER_WAIT_S`.
         stages: the record of the request, where the caller has begun one.
+        user: the state of the user, where the caller has just read it and waits for no event.
     """
     if stages is None:
         stages = Stages(state.settings.deadline_ms)
-    user, consistent = await stages.wait(
-        "hydrate",
-        partial(_read, state, user_id, after),
-        lambda: (state.users.remembered(user_id) or cold_user(), None if after is None else False),
-        word="user_state",
-    )
+    consistent: bool | None = None
+    if user is None:
+        user, consistent = await _hydrated_user(state, user_id, after, stages)
     stages.restart_budget()  # waiting for an event was the client's wish
     if user.damaged:
         stages.left_out("user_state")
@@ -127,6 +129,17 @@ async def hydrate(
         session=session,
         query=query,
         blend=state.sources.blend,
+    )
+
+
+async def _hydrated_user(
+    state: State, user_id: str, after: str | None, stages: Stages
+) -> tuple[UserState, bool | None]:
+    return await stages.wait(
+        "hydrate",
+        partial(_read, state, user_id, after),
+        lambda: (state.users.remembered(user_id) or cold_user(), None if after is None else False),
+        word="user_state",
     )
 
 

@@ -24,6 +24,7 @@ from serving.ranking import Ranked, rank, rerank
 from serving.sources.found import Found, fuse
 from serving.sources.gather import gather
 from serving.stages import Stages
+from serving.user_state import UserState
 
 
 async def recommend(
@@ -32,6 +33,7 @@ async def recommend(
     request_id: str,
     rng: np.random.Generator,
     stages: Stages | None = None,
+    user: UserState | None = None,
 ) -> Served:
     """Return a list for a user.
 
@@ -41,12 +43,13 @@ async def recommend(
         request_id: names the answer.
         rng: of the exploration.
         stages: the record of the request, for a caller that looks at it; also after an error.
+        user: the state of the user, where the caller has just read it.
 
     Raises:
         RequestError: no item passes the request's own filters.
         ServiceError: the catalogue is empty.
     """
-    moment = await hydrate(state, query.user, query.after, stages)
+    moment = await hydrate(state, query.user, query.after, stages, user)
     result = funnel(moment, query)
     slots = explore(moment, result.ranked, result.order, rng)
     return assemble(moment, result.ranked, slots, request_id)

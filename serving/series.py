@@ -17,6 +17,7 @@ from freshet.core.metrics import (
     STAGE_FAILURES,
 )
 from serving.answer import Quality
+from serving.http.feed import MessageType
 from serving.stages import BUDGETS
 
 STAGE_REASONS: Final = ("error", "deadline")
@@ -25,7 +26,7 @@ _VALUES: Final = (
     (EVENTS_ACCEPTED, ("accepted", "rejected", "undelivered")),
     (MODEL_SWAPS, ("rejected", "swapped")),
     (RECORDS_LOGGED, ("delivered", "dropped", "failed")),
-    (FEED_PUSHES, ("snapshot", "update")),
+    (FEED_PUSHES, get_args(MessageType)),
 )
 
 

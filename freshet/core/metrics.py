@@ -152,6 +152,13 @@ RECORDS_LOGGED = Counter(
 )
 FEED_CONNECTIONS = Gauge("freshet_feed_connections", "Open WebSocket feeds.")
 FEED_PUSHES = Counter("freshet_feed_pushes_total", "Lists pushed to WebSocket feeds.", ["result"])
+FEEDS_WAITING = Gauge(
+    "freshet_feeds_waiting", "Feeds whose user changed and that were not looked at yet."
+)
+FEED_RETRIES = Counter(
+    "freshet_feed_retries_total",
+    "Lists of feeds that are made again because something was missing from them.",
+)
 FOLLOWER_RELOADS = Counter(
     "freshet_follower_reloads_total", "Times item state was loaded whole.", ["reason"]
 )

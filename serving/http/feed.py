@@ -1,8 +1,21 @@
 """`WS /v1/feed`: a list that is pushed again whenever the user's state changed.
 
 The client speaks once, a JSON object `FeedQuery`; then it only listens. Every message of the
-server is a `FeedMessage`: a `snapshot` first, an `update` after each change. Updates are conflated:
-while one is being sent, any number of changes become one newer list.
+server is a `FeedMessage`:
+
+| type     | what it says |
+|----------|--------------|
+| snapshot | the first list |
+| update   | a newer list: see below |
+| empty    | no list can be made, and why (`detail`): the user rejected every item, for one |
+
+An update comes when the user acted, when an item of the list was withdrawn, and when something that
+was missing from the list is there again. After `empty` show nothing, and keep the socket: an update
+comes as soon as there is something to show.
+
+Updates are conflated: while one is being sent, any number of changes become one newer list. None is
+dropped: a list that could not be made whole is made again (`serving.feeds`). Sockets with the same
+query get the same list.
 
 | close code | why |
 |------------|-----|
@@ -11,7 +24,7 @@ while one is being sent, any number of changes become one newer list.
 | 1009 | the message was too large |
 | 1011 | a bug of ours |
 | 1012 | this server is stopping |
-| 1013 | no list can be made now; try again later |
+| 1013 | this server has no catalogue yet; try again later |
 """
 
 from __future__ import annotations
@@ -26,11 +39,12 @@ from litestar import WebSocket, websocket
 from litestar.exceptions import WebSocketDisconnect
 from msgspec import Meta, Struct
 
-from freshet.core.errors import RequestError, ServiceError
+from freshet.core.errors import ServiceError
 from freshet.core.events.schema import Identifier
 from freshet.core.metrics import FEED_CONNECTIONS, FEED_PUSHES
-from freshet.core.state.records import interactions
 from serving.answer import MAX_K, Answer, Query
+from serving.feeds.hub import Feeds
+from serving.feeds.mailbox import Mailbox
 from serving.http.json_values import UNREADABLE
 from serving.http.recommendations import answer
 from serving.http.services import Services
@@ -42,6 +56,7 @@ log = logging.getLogger(__name__)
 
 _ENCODER = msgspec.json.Encoder()
 AnySocket = WebSocket[Any, Any, Any]
+MessageType = Literal["snapshot", "update", "empty"]
 
 
 class FeedQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,16 +68,19 @@ class FeedQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     categories: Annotated[list[str], Meta(max_length=32)] = []
 
 
-class FeedMessage(Struct, frozen=True, kw_only=True):
+class FeedMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the server sends.
 
     Attributes:
         seq: counts the messages of a socket from 0.
+        answer: the list; not in an `empty` message.
+        detail: why there is no list, in an `empty` message.
     """
 
-    type: Literal["snapshot", "update"]
+    type: MessageType
     seq: int
-    answer: Answer
+    answer: Answer | None = None
+    detail: str = ""
 
 
 class _RefusedError(Exception):
@@ -77,18 +95,25 @@ class _RefusedError(Exception):
 
 def routes(services: Services) -> list[Any]:
     """Return the routes."""
+    feeds = Feeds(
+        services.state, lambda query, user: answer(services, query, user=user), services.turns
+    )
 
     @websocket("/v1/feed")
     async def feed(socket: AnySocket) -> None:
         await socket.accept()
         with FEED_CONNECTIONS.track_inprogress():
             try:
-                await _serve(services, socket, await _first_message(socket))
+                await _serve(feeds, socket, await _first_message(socket))
             except _RefusedError as refused:
                 with suppress(OSError):  # the client left first
                     await socket.close(refused.code, refused.reason)
             except WebSocketDisconnect as gone:
                 log.debug("a feed's client left: %s", gone)
+            except Exception:
+                log.exception("a socket is closed by a bug")
+                with suppress(OSError):
+                    await socket.close(1011, "a bug of this server")
 
     return [feed]
 
@@ -109,64 +134,44 @@ async def _first_message(socket: AnySocket) -> FeedQuery:
         raise _RefusedError(1008, str(error)) from error
 
 
-async def _serve(services: Services, socket: AnySocket, asked: FeedQuery) -> None:
+async def _serve(feeds: Feeds, socket: AnySocket, asked: FeedQuery) -> None:
     """Push lists until the client leaves; the one task that writes to the socket is this one."""
     query = Query(**msgspec.structs.asdict(asked), impressions="client")
-    with services.state.notices.subscribe(asked.user) as changed:
-        changed.set()
+    with feeds.open(query) as mailbox:
         listener = asyncio.create_task(_until_left(socket))
+        listener.add_done_callback(lambda _: mailbox.close())
         try:
-            await _push(services, socket, query, changed, listener)
+            await _send_all(socket, mailbox)
+            listener.result()
+        except ServiceError as error:
+            raise _RefusedError(1013, str(error)) from error
         finally:
             listener.cancel()
+            listener.add_done_callback(_forget)
 
 
-async def _push(
-    services: Services,
-    socket: AnySocket,
-    query: Query,
-    changed: asyncio.Event,
-    listener: asyncio.Task[None],
-) -> None:
-    seq, shown = 0, -1
-    while await _woken(changed, listener):
-        changed.clear()
-        interactions = await _interactions(services, query.user)
-        if interactions == shown:
-            continue  # only impressions were counted: a push for them would make more of them
-        try:
-            served = await answer(services, query)
-        except (RequestError, ServiceError) as error:
-            raise _RefusedError(1013, str(error)) from error
-        kind: Literal["snapshot", "update"] = "update" if seq else "snapshot"
-        message = FeedMessage(type=kind, seq=seq, answer=served.answer)
+async def _send_all(socket: AnySocket, mailbox: Mailbox) -> None:
+    seq = 0
+    while (push := await mailbox.take()) is not None:
+        kind: MessageType = "update" if seq else "snapshot"
+        if push.answer is None:
+            kind = "empty"
+        message = FeedMessage(type=kind, seq=seq, answer=push.answer, detail=push.detail)
         try:
             await socket.send_text(_ENCODER.encode(message).decode())
         except OSError as error:  # that is how the server reports a client that left
             raise WebSocketDisconnect(detail=f"while a list was sent: {error}") from error
         FEED_PUSHES.labels(kind).inc()
-        seq, shown = seq + 1, interactions
-    listener.result()
-
-
-async def _woken(changed: asyncio.Event, listener: asyncio.Task[None]) -> bool:
-    """Wait for a change of the user, True, or for the end of the socket, False."""
-    waiting = asyncio.create_task(changed.wait())
-    await asyncio.wait({waiting, listener}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    return not listener.done()
-
-
-async def _interactions(services: Services, user_id: str) -> int:
-    """Return how many interactions of the user were applied, 0 when that cannot be read."""
-    try:
-        user = await services.state.users.get(user_id)
-    except ServiceError:
-        return 0
-    return int(interactions(user.record))
+        seq += 1
 
 
 async def _until_left(socket: AnySocket) -> None:
     """Wait for the client to leave; anything it says is against the protocol."""
     await socket.receive_data(mode="text")
     raise _RefusedError(1008, "a feed takes one message; open another socket for another user")
+
+
+def _forget(listener: asyncio.Task[None]) -> None:
+    """Look at how a listener ended that nobody waits for: asyncio complains when no one does."""
+    if not listener.cancelled():
+        listener.exception()

@@ -15,6 +15,7 @@ from serving.http.caller import has_effects
 from serving.http.problems import AnyRequest
 from serving.http.services import Services
 from serving.pipeline import rank_items, recommend
+from serving.user_state import UserState
 
 
 def routes(services: Services) -> list[Any]:
@@ -31,7 +32,7 @@ def routes(services: Services) -> list[Any]:
     @post("/v1/rank", status_code=200)
     async def post_rank(request: AnyRequest) -> Answer:
         query = await read_body(request, RankQuery)
-        with counted_stages(services.state.settings) as stages:
+        with services.turns.request(), counted_stages(services.state.settings) as stages:
             served = await rank_items(services.state, query, services.new_id(), stages)
         count_answer(served.answer)
         services.log.slate(served)
@@ -40,17 +41,20 @@ def routes(services: Services) -> list[Any]:
     return [get_recommendations, post_recommendations, post_rank]
 
 
-async def answer(services: Services, query: Query, *, log: bool = True) -> Served:
+async def answer(
+    services: Services, query: Query, *, log: bool = True, user: UserState | None = None
+) -> Served:
     """Return a list for a user, counted in the metrics.
 
     Args:
         services: what it is made from.
         query: what is asked for.
         log: whether it leaves a trace: what a foreign page embeds as an image must not.
+        user: the state of the user, where the caller has just read it.
     """
     rng = services.rng if query.seed is None else np.random.default_rng(query.seed)
     with counted_stages(services.state.settings) as stages:
-        served = await recommend(services.state, query, services.new_id(), rng, stages)
+        served = await recommend(services.state, query, services.new_id(), rng, stages, user)
     count_answer(served.answer)
     if log:
         services.state.sources.note(served.moment, served.union, query)
@@ -59,7 +63,8 @@ async def answer(services: Services, query: Query, *, log: bool = True) -> Serve
 
 
 async def _recommend(services: Services, query: Query, *, log: bool) -> Answer:
-    served = await answer(services, query, log=log)
+    with services.turns.request():
+        served = await answer(services, query, log=log)
     if log and query.impressions == "server":
         services.log.impressions(served.answer)
     return served.answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from freshet.core.events.producer import Record
 from freshet.core.events.topics import Topics
 from serving.answer_log import AnswerLog, Producer
 from serving.erasures import Erasures
+from serving.feeds.turns import Turns
 from serving.moment import State
 
 
@@ -30,6 +31,7 @@ class Services:
         clock: the wall clock.
         rng: of the exploration, where a request brings no seed.
         new_id: makes request ids and event ids.
+        turns: of requests and pushes on the event loop.
     """
 
     state: State
@@ -41,6 +43,7 @@ class Services:
     clock: Clock
     rng: np.random.Generator
     new_id: Callable[[], str]
+    turns: Turns = field(default_factory=Turns)
 
     def record(self, topic: str, key: str, value: bytes | None) -> Record:
         """Return a record in the partition of its key."""

@@ -89,7 +89,9 @@ function connect() {
     if (socket !== state.socket) return;
     state.attempt = 0;
     report("live", "live");
-    receive(JSON.parse(data).answer);
+    const { answer, detail } = JSON.parse(data);
+    if (answer) receive(answer);
+    else receiveNothing(detail);
   };
   socket.onclose = ({ reason }) => {
     if (socket !== state.socket) return;
@@ -126,6 +128,14 @@ function receive(answer) {
   if (moved && answer.items.length) {
     at("said").textContent = `The list changed. First: ${answer.items[0].title || answer.items[0].item_id}`;
   }
+}
+
+// The server keeps the socket open and pushes a list as soon as there is one.
+function receiveNothing(detail) {
+  state.answer = null;
+  state.clickedAt = null;
+  notice(detail);
+  draw([]);
 }
 
 function measure(answer) {

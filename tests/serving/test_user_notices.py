@@ -25,3 +25,17 @@ async def test_whoever_left_is_not_kept() -> None:
         pass
     notices.notify(["ann"])
     assert not notices._waiting
+
+
+def test_a_watcher_is_called_as_long_as_it_watches() -> None:
+    """Also one that ends another's watch while it is called."""
+    notices = UserNotices()
+    calls: list[str] = []
+    with notices.watch("ann", lambda: calls.append("a")):
+        other = notices.watch("ann", lambda: other.__exit__(None, None, None))
+        other.__enter__()
+        notices.notify(["ann", "bob"])
+        notices.notify_all()
+    notices.notify(["ann"])
+    assert calls == ["a", "a"]
+    assert not notices._waiting

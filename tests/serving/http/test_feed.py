@@ -64,7 +64,7 @@ def test_a_rejection_reaches_every_feed_of_the_user(client: Any, folding: None, 
             assert rejected not in [item["item_id"] for item in items]
 
 
-def test_a_feed_of_somebody_who_rejected_all_there_is_ends_with_a_sentence(
+def test_a_feed_of_somebody_who_rejected_all_there_is_says_so_and_goes_on(
     client: Any, folding: None, table: Any
 ) -> None:
     """No empty list, and nothing that was rejected; taken back, there is a list again."""
@@ -76,15 +76,25 @@ def test_a_feed_of_somebody_who_rejected_all_there_is_ends_with_a_sentence(
         left = socket.receive_json()["answer"]["items"]
         assert [item["item_id"] for item in left] == ["item-1"]
         click(client, "ann", "item-1", kind="hide")
-        with pytest.raises(WebSocketDisconnect) as caught:
-            socket.receive_json()
-    assert caught.value.code == 1013
-    assert "rejected every item" in caught.value.detail
-    response = client.get("/v1/recommendations?user=ann")
-    assert (response.status_code, response.json()["status"]) == (422, 422)
-    assert "rejected every item" in response.text
-    click(client, "ann", "item-1", kind="like")
+        message = socket.receive_json()
+        assert set(message) == {"type", "seq", "detail"}
+        assert (message["type"], message["seq"]) == ("empty", 2)
+        assert "rejected every item" in message["detail"]
+        response = client.get("/v1/recommendations?user=ann")
+        assert (response.status_code, response.json()["status"]) == (422, 422)
+        assert "rejected every item" in response.text
+        click(client, "ann", "item-1", kind="like")
+        update = socket.receive_json()
+        assert (update["type"], update["seq"]) == ("update", 3)
     assert client.get("/v1/recommendations?user=ann").status_code == 200
+
+
+def test_a_category_without_items_is_no_reason_to_close(client: Any) -> None:
+    """There may be some later."""
+    with client.websocket_connect("/v1/feed") as socket:
+        socket.send_text('{"user": "ann", "categories": ["none has it"]}')
+        message = socket.receive_json()
+        assert (message["type"], message["seq"]) == ("empty", 0)
 
 
 def test_impressions_and_other_peoples_clicks_push_nothing(client: Any, folding: None) -> None:
@@ -191,4 +201,17 @@ def test_whoever_left_is_forgotten(client: Any, state: Any) -> None:
         socket.receive_json()
         assert "ann" in state.notices._waiting
     assert client.get("/livez").status_code == 200
+    assert "ann" not in state.notices._waiting
+
+
+def test_a_bug_closes_the_socket_with_its_code(
+    client: Any, state: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1011, and nobody waits any more."""
+    monkeypatch.setattr("serving.http.recommendations.recommend", None)
+    with client.websocket_connect("/v1/feed") as socket:
+        socket.send_text('{"user": "ann"}')
+        with pytest.raises(WebSocketDisconnect) as caught:
+            socket.receive_json()
+    assert caught.value.code == 1011
     assert "ann" not in state.notices._waiting
