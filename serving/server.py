@@ -36,6 +36,7 @@ from serving.http.app import create_app
 from serving.http.feed import MAX_MESSAGE_BYTES
 from serving.http.protocol import ConnectionLimits, bounded_protocol
 from serving.http.services import Services
+from serving.http.socket_protocol import bounded_socket_protocol
 from serving.item_state import ItemState
 from serving.item_table import ItemTable
 from serving.live_bundle import LiveBundle
@@ -158,7 +159,7 @@ def _uvicorn_config(services: Services) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(services),
         http=bounded_protocol(limits),
-        ws="websockets-sansio",
+        ws=bounded_socket_protocol(take_s=body_s),
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,  # costs more milliseconds than it saves on a loopback
         log_config=None,
