@@ -133,8 +133,8 @@ class Feeds:
     async def _look_at(self, feed: SharedFeed) -> None:
         """Make the list of a feed, unless its sockets hold what they can."""
         user = await self._read(feed.query.user)
-        feed.unread = user is None
-        reason = feed.reason(user, items_followed=self._state.items.following)
+        feed.unread, items = user is None, self._state.items
+        reason = feed.reason(user, items_followed=items.following and items.complete)
         if reason is None:
             return
         async with self._turns.push():
