@@ -11,8 +11,9 @@ Law 7 of the design: every answer says what it is. `Quality` and `degraded` are 
 
 | degraded     | what was missing |
 |--------------|------------------|
-| user_state   | Redis did not answer: the user as last seen by this process, or as a new one |
-| item_state   | the item state is not following its changes |
+| user_state   | Redis is away or a record damaged: the user as last seen here, or as a new one |
+| item_state   | the item state is not following its changes, or a part of it is damaged |
+| kafka        | Kafka is away: newer events are not in, and the answer is not logged |
 | model        | no bundle is loaded |
 | encoder      | the user's vector comes from the session embedding |
 | session, covisitation, transitions, neighbours | the source failed or had no time |

@@ -23,7 +23,8 @@ from freshet.core.metrics import RECORDS_LOGGED
 from serving.answer import Answer
 from serving.assembly import Served
 
-MAX_WAITING: Final = 50_000  # a quarter of what the producer queues before it makes callers wait
+MAX_BYTES: Final = 8 << 20
+"""Records that wait for their acknowledgement, unless the settings say otherwise."""
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,15 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class Producer(Protocol):
-    """The way to Kafka."""
+    """The way to Kafka.
+
+    Attributes:
+        waiting_bytes: size of what was delivered and placed without an acknowledgement so far.
+    """
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Size of what waits for its acknowledgement."""
 
     def send(
         self,
@@ -55,13 +64,21 @@ class Producer(Protocol):
 class AnswerLog:
     """Sends slates, and the impressions that the server reports."""
 
-    def __init__(self, producer: Producer, topics: Topics, partitions: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        producer: Producer,
+        topics: Topics,
+        partitions: int,
+        clock: Clock,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._max_bytes = max_bytes
         self._producer = producer
         self._topics = topics
         self._partitions = partitions
         self._clock = clock
-        self._sent = 0  # counted by the event loop alone
-        self._settled = 0  # counted by the producer's thread alone
+        self._sent_bytes = 0  # counted by the event loop alone
+        self._settled_bytes = 0  # counted by the producer's thread alone
 
     def slate(self, served: Served) -> None:
         """Log an answer with the features of its slots."""
@@ -84,20 +101,19 @@ class AnswerLog:
             self._send(self._topics.events, shown.user, encode(event))
 
     def _send(self, topic: str, user_id: str, value: bytes) -> None:
-        if self._sent - self._settled >= MAX_WAITING:
+        if self._sent_bytes - self._settled_bytes >= self._max_bytes:
             RECORDS_LOGGED.labels("dropped").inc()
             return
-        partition = partition_of(user_id, self._partitions)
+        partition, size = partition_of(user_id, self._partitions), len(value)
+
+        def settle(error: Any, _message: Any) -> None:
+            self._settled_bytes += size
+            RECORDS_LOGGED.labels("delivered" if error is None else "failed").inc()
+
         try:
-            self._producer.send(
-                topic, partition, value, key=user_id.encode(), on_delivery=self._settle
-            )
+            self._producer.send(topic, partition, value, key=user_id.encode(), on_delivery=settle)
         except ServiceError as error:
             log.warning("an answer could not be logged: %s", error)
             RECORDS_LOGGED.labels("failed").inc()
         else:
-            self._sent += 1
-
-    def _settle(self, error: Any, _message: Any) -> None:
-        self._settled += 1
-        RECORDS_LOGGED.labels("delivered" if error is None else "failed").inc()
+            self._sent_bytes += size

@@ -358,12 +358,15 @@ class ItemFollower:
 
 
 async def through_failures(follow: Callable[[], Awaitable[None]], what: str) -> None:
-    """Run `follow` again whenever Redis ends it."""
+    """Run `follow` again whenever Redis ends it; a failure that goes on is logged once."""
+    logged = ""
     while True:
         try:
             await follow()
         except CLIENT_ERRORS as error:
-            log.warning("changes of %s are not followed: %s", what, error)
+            level = logging.DEBUG if str(error) == logged else logging.WARNING
+            log.log(level, "changes of %s are not followed: %s", what, error)
+            logged = str(error)
         await asyncio.sleep(RETRY_S)
 
 

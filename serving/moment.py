@@ -7,6 +7,7 @@ whatever is swapped meanwhile.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -37,7 +38,11 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All that answers are made from, shared by all requests."""
+    """All that answers are made from, shared by all requests.
+
+    Attributes:
+        is_log_away: whether answers cannot be logged, nor new events come in.
+    """
 
     settings: Settings
     users: UserStates
@@ -46,6 +51,7 @@ class State:
     notices: UserNotices
     sessions: UserSessions
     sources: SourceWeights
+    is_log_away: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,8 @@ async def hydrate(
     stages.restart_budget()  # waiting for an event was the client's wish
     if user.damaged:
         stages.left_out("user_state")
+    if state.is_log_away():
+        stages.left_out("kafka")
     if not (state.items.following and state.items.complete):
         stages.left_out("item_state")
     table, bound = state.items.table, state.live.current

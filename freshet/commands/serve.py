@@ -16,8 +16,9 @@ from freshet.core.settings import load_settings
 def command(host: str | None, port: int | None) -> None:
     """Answer recommendations over HTTP and WebSocket, with a feed page at /.
 
-    Reads what `freshet worker` writes; needs Kafka and Redis to start, and answers on without
-    them. A new bundle from `freshet train` is taken into use within a second or two.
+    Reads what `freshet worker` writes. Starts and answers on while Kafka or Redis is away, as far
+    as that goes; /readyz says what is missing. A new bundle from `freshet train` is taken into use
+    within a second or two.
 
     \b
     Example:

@@ -176,6 +176,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             description="the body of a request arrives, and an answer is taken, within so long",
         ),
     ] = 30.0
+    intake_mib: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1_024,
+            description="events and items that wait for Kafka's acknowledgement, at most; beyond "
+            "it they are refused with 503. Answers to be logged have as much again",
+        ),
+    ] = 8.0
     allowed_origins: Annotated[
         tuple[Annotated[str, Meta(pattern=_ORIGIN)], ...],
         Meta(

@@ -13,11 +13,16 @@ from serving.http.services import Services
 
 
 class Health(Struct, frozen=True, kw_only=True):
-    """What this process knows."""
+    """What this process knows.
+
+    Attributes:
+        missing: services that do not answer; what can be done without them is done.
+    """
 
     status: str
     items: int
     model_version: str
+    missing: list[str] = []
 
 
 def routes(services: Services) -> list[Any]:
@@ -26,7 +31,9 @@ def routes(services: Services) -> list[Any]:
 
     def health() -> Health:
         offered = int(state.items.table.offered.sum())
-        return Health(status="ok", items=offered, model_version=state.live.version)
+        away = {"kafka": services.kafka.away, "redis": not state.items.following}
+        missing = [name for name, is_away in away.items() if is_away]
+        return Health(status="ok", items=offered, model_version=state.live.version, missing=missing)
 
     @get("/livez")
     async def livez() -> Health:
@@ -34,9 +41,13 @@ def routes(services: Services) -> list[Any]:
 
     @get("/readyz")
     async def readyz() -> Health:
-        """Answer 200 once the item state follows its changes, and a bundle was looked for."""
+        """Answer 200 once the item state follows its changes, and a bundle was looked for.
+
+        Kafka may be away: lists are answered without it, and `missing` says so.
+        """
         if not state.items.following:
-            raise ServiceError("redis", "the item state is not loaded, or not following")
+            also = "; kafka: does not answer" if services.kafka.away else ""
+            raise ServiceError("redis", f"the item state is not loaded, or not following{also}")
         if not state.live.looked:
             raise ServiceError("models", "the registry has not been looked into yet")
         return health()

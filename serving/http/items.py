@@ -91,6 +91,7 @@ def routes(services: Services) -> list[Any]:
 
     @put("/v1/items/{item_id:str}", status_code=202)
     async def put_item(request: AnyRequest) -> ItemAccepted:
+        services.kafka.require_room()
         item_id = _checked(id_of(request))
         body = await read_json(request)
         filled = _fill(body, item_id, table, services.clock())
@@ -165,6 +166,7 @@ def _fill(body: Any, item_id: str, table: ItemTable, now_ms: int) -> list[str]:
 
 async def _deliver(services: Services, item_id: str, value: bytes | None) -> None:
     record = services.record(services.topics.catalog, item_id, value)
+    services.kafka.require_room()
     (why,) = await services.producer.deliver([record], ACK_TIMEOUT_S)
     if why is not None:
         raise ServiceError("kafka", f"the change of {item_id!r} was not acknowledged: {why}")

@@ -14,6 +14,7 @@ from freshet.core.events.topics import Topics
 from serving.answer_log import AnswerLog, Producer
 from serving.erasures import Erasures
 from serving.feeds.turns import Turns
+from serving.kafka_watch import KafkaWatch
 from serving.moment import State
 
 
@@ -24,6 +25,7 @@ class Services:
     Attributes:
         state: what answers are made from.
         producer: the way to Kafka.
+        kafka: whether there is room on it.
         log: of what was answered.
         erasures: of people.
         topics: names of the topics.
@@ -36,6 +38,7 @@ class Services:
 
     state: State
     producer: Producer
+    kafka: KafkaWatch
     log: AnswerLog
     erasures: Erasures
     topics: Topics

@@ -77,6 +77,7 @@ def routes(services: Services) -> list[Any]:
     async def delete_user(request: AnyRequest) -> ErasureReceipt:
         user_id = id_of(request)
         converted({"user_id": user_id}, _Person)
+        services.kafka.require_room()
         erasure = Erasure(erase=user_id, ts_ms=services.clock(), erasure_id=services.new_id())
         record = services.record(services.topics.events, user_id, encode_control(erasure))
         offset = await services.producer.place(record, ACK_TIMEOUT_S)

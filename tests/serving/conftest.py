@@ -42,6 +42,7 @@ from serving.http.app import create_app
 from serving.http.services import Services
 from serving.item_state import ItemState
 from serving.item_table import ItemTable
+from serving.kafka_watch import KafkaWatch
 from serving.live_bundle import BoundBundle, LiveBundle
 from serving.moment import State
 from serving.source_weights import SourceWeights
@@ -120,6 +121,7 @@ class MemoryProducer:
 
     sent: list[Record] = field(default_factory=list)
     down: bool = False
+    waiting_bytes: int = 0
     on_event: Callable[[Any], None] | None = None
 
     def send(
@@ -275,6 +277,7 @@ def services(state: State, producer: MemoryProducer, erasures: MemoryErasures) -
     return Services(
         state=state,
         producer=producer,
+        kafka=KafkaWatch(lambda: True, lambda: producer.waiting_bytes, 1_000),
         log=AnswerLog(producer, topics, 4, lambda: NOW_MS),
         erasures=erasures,
         topics=topics,

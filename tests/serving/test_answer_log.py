@@ -10,7 +10,6 @@ import pytest
 from freshet.core.errors import ServiceError
 from freshet.core.events.topics import Topics
 from freshet.core.metrics import RECORDS_LOGGED
-from serving import answer_log
 from serving.answer import Query
 from serving.answer_log import AnswerLog
 from serving.assembly import Served
@@ -43,13 +42,20 @@ async def test_what_cannot_be_queued_is_dropped_and_counted(
     served: Served, producer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While nothing is acknowledged the log stays bounded, and goes on afterwards."""
-    monkeypatch.setattr(answer_log, "MAX_WAITING", 2)
-    log = AnswerLog(producer, TOPICS, 4, lambda: 1_763_800_000_000)
+    settle: list[Any] = []
+    send = producer.send
+
+    def keep(*args: Any, on_delivery: Any, **options: Any) -> None:
+        settle.append(on_delivery)
+        send(*args, **options)
+
+    monkeypatch.setattr(producer, "send", keep)
+    log = AnswerLog(producer, TOPICS, 4, lambda: 1_763_800_000_000, max_bytes=200)
     before = logged("dropped")
     log.impressions(served.answer)
     assert len(producer.sent) == 2
     assert logged("dropped") == before + 2
-    log._settle(None, None)
+    settle[0](None, None)
     log.slate(served)
     assert len(producer.sent) == 3
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import websockets.sync.client
 from websockets.exceptions import ConnectionClosed
@@ -66,6 +67,42 @@ def test_events_are_acknowledged_by_a_real_broker(server: Any, settings: Any) ->
     event = {"type": "click", "user_id": "ann", "item_id": "a"}
     assert httpx.post(f"{url}/v1/events", json=[event] * 50).json()["accepted"] == 50
     assert httpx.put(f"{url}/v1/items/a", json={"title": "A"}).status_code == 202
+
+
+def test_it_starts_without_kafka_and_answers_from_redis(
+    server: Any, settings: Any, offer: Any
+) -> None:
+    """Ready for lists; says what is missing; events are refused with when to come again."""
+    offer("a", "b", "c")
+    with connect(settings.redis_url) as client:
+        client.hset(Keys(settings.namespace).meta, mapping={"layout": "3", "partitions": P})
+    away = msgspec.structs.replace(settings, kafka_bootstrap="127.0.0.1:1")
+    url = server(away).url
+    assert httpx.get(f"{url}/readyz").json()["missing"] == ["kafka"]
+    body = httpx.get(f"{url}/v1/recommendations?user=ann").json()
+    assert {item["item_id"] for item in body["items"]} == {"a", "b", "c"}
+    assert "kafka" in body["degraded"]
+    event = {"type": "click", "user_id": "ann", "item_id": "a"}
+    refused = httpx.post(f"{url}/v1/events", json=event)
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert "does not answer" in refused.json()["detail"]
+
+
+def test_it_starts_without_redis_and_comes_whole_by_itself(
+    server: Any, settings: Any, offer: Any, redis_server: Any, wait_until: Any
+) -> None:
+    """Events are taken, lists are not made of nothing; then Redis comes."""
+    redis_server.kill()
+    url = server(settings, wait_until_ready=False).url
+    event = {"type": "click", "user_id": "ann", "item_id": "a"}
+    wait_until(lambda: httpx.post(f"{url}/v1/events", json=event).status_code == 202)
+    assert httpx.get(f"{url}/livez").json()["missing"] == ["redis"]
+    assert httpx.get(f"{url}/readyz").status_code == 503
+    assert httpx.get(f"{url}/v1/recommendations?user=ann").status_code == 503
+    redis_server.start()
+    offer("a")
+    wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+    assert httpx.get(f"{url}/v1/recommendations?user=ann").json()["items"]
 
 
 def test_answers_go_on_while_redis_is_away(

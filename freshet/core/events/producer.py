@@ -62,6 +62,8 @@ class EventProducer:
             logger=log,
         )
         self._failures: list[str] = []
+        self._lock = threading.Lock()  # of what follows, which the polling thread counts down
+        self._waiting_bytes = 0
         self._closed = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="producer-poll", daemon=True)
         self._poller.start()
@@ -130,6 +132,23 @@ class EventProducer:
             why = failures[0] if failures else f"no answer within {timeout_s:g} s"
             raise ServiceError("kafka", f"{left + len(failures)} records not delivered: {why}")
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Size of the records that `deliver` and `place` produced and nobody acknowledged yet.
+
+        Also of those whose callers no longer wait: they stay in memory until the brokers answer or
+        `DELIVERY_TIMEOUT_MS` is over.
+        """
+        return self._waiting_bytes
+
+    def is_reachable(self, topic: str, timeout_s: float) -> bool:
+        """Return whether the brokers say something of a topic in time; blocks until they do."""
+        try:
+            found = self._producer.list_topics(topic, timeout=timeout_s).topics.get(topic)
+        except KafkaException:
+            return False
+        return found is not None and found.error is None
+
     async def deliver(self, records: Sequence[Record], timeout_s: float = 5.0) -> list[str | None]:
         """Produce records and wait for their acknowledgement.
 
@@ -139,10 +158,10 @@ class EventProducer:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         results: list[str | None] = [f"no answer from Kafka within {timeout_s:g} s"] * len(records)
-        lock = threading.Lock()
         left = len(records)
         if not records:
             return []
+        self._account(sum(map(_size, records)))
 
         def finish() -> None:
             if not done.done():
@@ -152,7 +171,8 @@ class EventProducer:
             def delivered(error: Any, _message: Any) -> None:
                 nonlocal left
                 results[index] = None if error is None else str(error)
-                with lock:
+                with self._lock:
+                    self._waiting_bytes -= _size(records[index])
                     left -= 1
                     last = left == 0
                 if last and not loop.is_closed():
@@ -188,15 +208,25 @@ class EventProducer:
                 placed.set_exception(ServiceError("kafka", f"a record was not kept: {error}"))
 
         def delivered(error: Any, message: Any) -> None:
+            self._account(-_size(record))
             if not loop.is_closed():
                 loop.call_soon_threadsafe(settle, error, -1 if error else int(message.offset()))
 
-        self.send_record(record, delivered)
+        self._account(_size(record))
+        try:
+            self.send_record(record, delivered)
+        except ServiceError:
+            self._account(-_size(record))
+            raise
         try:
             async with asyncio.timeout(timeout_s):
                 return await placed
         except TimeoutError as error:
             raise ServiceError("kafka", f"no answer within {timeout_s:g} s") from error
+
+    def _account(self, size: int) -> None:
+        with self._lock:
+            self._waiting_bytes += size
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Deliver what is queued, and end the client with its threads; may be called twice.
@@ -213,3 +243,7 @@ class EventProducer:
         self._closed.set()
         self._poller.join()
         self._producer.close()
+
+
+def _size(record: Record) -> int:
+    return len(record.key or b"") + len(record.value or b"")

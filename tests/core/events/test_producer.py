@@ -112,3 +112,27 @@ def test_closing_gives_up_what_no_broker_takes(away: EventProducer) -> None:
     away.close(timeout_s=0)
     assert errors == ["_PURGE_QUEUE"] * 3
     assert not away._poller.is_alive()
+
+
+async def test_what_waits_is_known_in_bytes(away: EventProducer) -> None:
+    """Keys and values, also of records whose caller waits no longer, until they are given up."""
+    records = [Record("t", 0, b"key", b"value"), Record("t", 0, None, None)]
+    answers = await away.deliver(records, 0.01)
+    assert all("no answer" in str(why) for why in answers)
+    assert away.waiting_bytes == 8
+    with pytest.raises(ServiceError):
+        await away.place(Record("t", 1, b"k", b"v"), 0.01)
+    assert away.waiting_bytes == 10
+    assert not away.is_reachable("t", 0.1)
+    away.close(timeout_s=0)
+    assert away.waiting_bytes == 0
+
+
+async def test_what_is_acknowledged_or_refused_does_not_wait(
+    producer: EventProducer, topic: str
+) -> None:
+    """Nothing is left."""
+    await producer.deliver([Record(topic, 0, b"k", b"v"), Record(topic, 999, b"k", b"v")])
+    await producer.place(Record(topic, 0, b"k", b"v"))
+    assert producer.waiting_bytes == 0
+    assert producer.is_reachable(topic, 5.0)

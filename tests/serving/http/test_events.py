@@ -175,3 +175,20 @@ def test_without_kafka_nothing_is_promised(client: Any, producer: Any) -> None:
     assert response.headers["content-type"] == "application/problem+json"
     assert int(response.headers["retry-after"]) > 0
     assert "same event_id" in response.json()["detail"]
+
+
+def test_events_are_refused_at_once_when_too_much_waits_for_kafka(
+    client: Any, producer: Any
+) -> None:
+    """Nothing of them is read, nothing is sent; items and erasures are refused alike."""
+    producer.waiting_bytes = 1_000
+    for response in (
+        client.post("/v1/events", content=b"not JSON", headers={"content-type": "text/plain"}),
+        client.put("/v1/items/a", json={"title": "A"}),
+        client.delete("/v1/items/a"),
+        client.delete("/v1/users/ann"),
+    ):
+        assert response.status_code == 503
+        assert response.headers["retry-after"] == "1"
+        assert "FRESHET_INTAKE_MIB" in response.json()["detail"]
+    assert producer.sent == []
