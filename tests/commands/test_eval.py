@@ -5,12 +5,15 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
+from freshet.commands import eval as eval_module
 from freshet.commands.eval import EvalMissingError, command
 from replay.generated_log import write_log
 from replay.world import Plan
@@ -25,22 +28,57 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ).events
 
 
-def test_it_ends_with_the_figures_of_each_log(log: Path, tmp_path: Path) -> None:
+class Run(NamedTuple):
+    """A run of the command on the log, and the page that it wrote."""
+
+    found: Result
+    report: Path
+
+
+@pytest.fixture(scope="module")
+def run(log: Path) -> Run:
+    """Without models."""
+    report = log.with_name("report.html")
+    arguments = [str(log), "--requests", "60", "--no-models", "--report", str(report)]
+    return Run(CliRunner().invoke(command, arguments), report)
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, Any]:
+    """What the steps of a judged log came to."""
+    return {}
+
+
+@pytest.fixture
+def judged_once(results: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that is judged in this test is not judged again by the next case of it."""
+
+    def once(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def of(*arguments: Any, **options: Any) -> Any:
+            if name not in results:
+                results[name] = function(*arguments, **options)
+            return results[name]
+
+        return of
+
+    for name in ("_judge", "_checks"):
+        monkeypatch.setattr(eval_module, name, once(name, getattr(eval_module, name)))
+
+
+def test_it_ends_with_the_figures_of_each_log(run: Run) -> None:
     """And the page holds every contestant."""
-    report = tmp_path / "report.html"
-    found = CliRunner().invoke(
-        command, [str(log), "--requests", "60", "--no-models", "--report", str(report)]
-    )
+    found = run.found
     assert found.exit_code == 0, found.output
     figures = json.loads(found.stdout.splitlines()[-1])
     headline = figures["logs"]["a"]
     assert 0 <= headline["recall20"] <= 1
     assert figures["clicks"]["a"]["scores"][0]["log_loss"] is None  # without a ranker
     assert headline["ci_low"] is None or headline["ci_low"] <= headline["delta_pct"]
-    page = report.read_text()
+    page = run.report.read_text()
     assert all(name in page for name in ("product", "session-knn", headline["best_baseline"]))
 
 
+@pytest.mark.usefixtures("judged_once")
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_failed_leak_check_ends_with_a_failure(log: Path, tmp_path: Path, as_json: bool) -> None:
     """Bad news first, no figure to quote, exit code 1: items created behind their first event."""
@@ -67,22 +105,18 @@ def test_a_failed_leak_check_ends_with_a_failure(log: Path, tmp_path: Path, as_j
     assert remarks[0].startswith("- on late the leak check")
 
 
-def test_a_check_that_passes_is_no_failure(log: Path) -> None:
+def test_a_check_that_passes_is_no_failure(run: Run) -> None:
     """And every baseline has played, also on a log of a few thousand events."""
-    found = CliRunner().invoke(command, [str(log), "--requests", "60", "--no-models"])
-    assert found.exit_code == 0, found.output
-    last = json.loads(found.stdout.splitlines()[-1])
+    assert run.found.exit_code == 0, run.found.output
+    last = json.loads(run.found.stdout.splitlines()[-1])
     assert last["checks_failed"] == {}
     assert set(last["never_played"]["a"]) <= {"own-past"}  # whose users have no older past
 
 
-def test_the_same_seed_gives_the_same_figures(log: Path) -> None:
+def test_the_same_seed_gives_the_same_figures(run: Run, log: Path) -> None:
     """Two runs, all of the JSON but the seconds."""
-    first, second = (
-        CliRunner().invoke(command, [str(log), "--requests", "60", "--no-models"]).stdout
-        for _ in range(2)
-    )
-    assert first.splitlines()[-1] == second.splitlines()[-1]
+    again = CliRunner().invoke(command, [str(log), "--requests", "60", "--no-models"])
+    assert again.stdout.splitlines()[-1] == run.found.stdout.splitlines()[-1]
 
 
 def test_with_models_it_tells_of_clicks_and_of_the_encoder_alone(log: Path) -> None:
