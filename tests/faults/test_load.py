@@ -17,7 +17,7 @@ from .conftest import Measured, OpenStream, Running
 from .plugs import START_S, RedisUnderTest, await_worker, clients_of
 from .stream import Stream, WaitUntil
 
-pytestmark = [pytest.mark.services, pytest.mark.alone, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.services, pytest.mark.timeout(180)]
 
 CHUNK = 4_000
 BURST = 20_000
@@ -45,6 +45,7 @@ def script_times(server: RedisUnderTest) -> Iterator[dict[str, float]]:
     times["script_slowest_ms"] = max(taken_us) / 1000
 
 
+@pytest.mark.alone
 @pytest.mark.fault(44, promise="nothing lost, nothing counted twice")
 def test_the_events_of_a_hot_user_all_count(running: Running, measured: Measured) -> None:
     """One in two events is his."""
@@ -57,6 +58,7 @@ def test_the_events_of_a_hot_user_all_count(running: Running, measured: Measured
     measured(events=2 * CHUNK, caught_up_s=recovery_s)
 
 
+@pytest.mark.alone
 @pytest.mark.fault(45, promise="a script holds Redis for 3 ms at most (p99)")
 def test_a_hot_item_keeps_the_scripts_short(running: Running, measured: Measured) -> None:
     """All events are about one item."""
@@ -70,6 +72,7 @@ def test_a_hot_item_keeps_the_scripts_short(running: Running, measured: Measured
     assert times["script_p99_ms"] <= MOST_SCRIPT_MS
 
 
+@pytest.mark.alone
 @pytest.mark.fault(58, promise="the lag grows and drains; nothing lost, nothing counted twice")
 def test_a_burst_is_worked_off(running: Running, measured: Measured) -> None:
     """As many events at once as come in ten minutes otherwise."""
