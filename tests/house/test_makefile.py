@@ -88,6 +88,14 @@ def test_all_tests_run_in_two_processes(checkout: Path) -> None:
     assert "pytest -n 2 --dist loadgroup -n0 -k repeated" in ran
 
 
+def test_a_process_of_two_computes_with_one_thread(checkout: Path) -> None:
+    """The tests get what the Makefile says, and so do the commands that they start."""
+    python = FAKE_PYTHON.replace('echo "$@"', 'echo "threads ${OMP_NUM_THREADS}; $@"')
+    (checkout / "fake-python").write_text(python)
+    make(checkout, "test")
+    assert "threads 1; -m pytest -n 2" in (checkout / "calls").read_text()
+
+
 def test_the_fault_catalogue_writes_its_results(checkout: Path) -> None:
     """`make faults` runs the folder of the faults and says where the figures go."""
     ran = make(checkout, "-n", "faults", "ARGS=-x").stdout
