@@ -73,9 +73,9 @@ async def run_server(settings: Settings, announce: Callable[[str], None]) -> Non
     listener = _bind(settings)
     read_timeout_s = settings.redis_read_timeout_ms / 1000
     # The reads time themselves, without the lag of our own loop; the client's is the last resort.
-    reader = connect_async(settings.redis_url, timeout_s=read_timeout_s + 2 * MAX_LAG_S)
-    follower = connect_async(settings.redis_url, timeout_s=FOLLOW_TIMEOUT_S)
-    producer = EventProducer(settings.kafka_bootstrap)
+    reader = connect_async(settings, timeout_s=read_timeout_s + 2 * MAX_LAG_S)
+    follower = connect_async(settings, timeout_s=FOLLOW_TIMEOUT_S)
+    producer = EventProducer(settings)
     entrance = Entrance()
     url = http_url(settings.http_host, listener.getsockname()[1])
     server = _Server(_uvicorn_config(settings, entrance), lambda: announce(url))

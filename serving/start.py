@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from freshet.core.advice import redis_advice
 from freshet.core.errors import ServiceError
 from freshet.core.events.cluster import discover_partitions
 from freshet.core.settings import Settings
@@ -79,7 +80,9 @@ async def stored_partitions(redis: AsyncClient, keys: Keys) -> int:
     try:
         stored = await client.hget(keys.meta, "partitions")
     except CLIENT_ERRORS as error:
-        raise ServiceError("redis", f"does not answer ({error})") from error
+        raise ServiceError(
+            "redis", f"does not answer ({error}): {redis_advice(error)}"
+        ) from error
     try:
         partitions = readable_number(stored) or 0
         if stored is not None and not 1 <= partitions <= MAX_PARTITIONS:

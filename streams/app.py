@@ -18,6 +18,7 @@ import faust
 from faust.types import TP
 
 from freshet.core.settings import Settings
+from streams.credentials import broker_credentials
 from streams.exits import Fail
 from streams.fold_shell import FoldShell
 from streams.liveness import AssignedPositions
@@ -74,6 +75,7 @@ def create_app(
     app = FreshetApp(
         settings.namespace,
         broker=";".join(f"kafka://{each.strip()}" for each in settings.kafka_bootstrap.split(",")),
+        broker_credentials=broker_credentials(settings),
         store="memory://",
         # Faust makes this folder, and keeps nothing in it.
         datadir=str(Path(tempfile.gettempdir()) / f"freshet-faust-{os.getuid()}"),

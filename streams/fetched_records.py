@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
@@ -45,7 +46,7 @@ class PartitionColumns(fetcher.PartitionRecords):
             batch = self._records.next_batch()
             if self._check_crcs and not batch.validate_crc():
                 raise CorruptRecordException(f"Invalid CRC - {self._tp}")
-            if not batch.is_control_batch:
+            if not self._is_taken_back(batch) and not batch.is_control_batch:
                 for record in batch:
                     add_offset(record.offset)
                     add_key(record.key)
@@ -57,10 +58,15 @@ class PartitionColumns(fetcher.PartitionRecords):
         if found.offsets:
             yield found
 
+    def _is_taken_back(self, batch: Any) -> bool:
+        """Return whether a batch is of a transaction that was aborted; keeps count of them.
 
-def fetch_columns() -> None:
-    """Make the consumers of this process return `FetchedRecords`.
-
-    aiokafka has no hook for the class, which its fetcher looks up in its own module.
-    """
-    fetcher.PartitionRecords = PartitionColumns
+        As the stock class does it: the answer of a broker names producer and first offset of each,
+        and a marker in the log is where it ends.
+        """
+        if self._isolation_level != fetcher.READ_COMMITTED or batch.producer_id is None:
+            return False
+        self._consume_aborted_up_to(batch.base_offset)
+        if batch.is_control_batch and self._contains_abort_marker(batch):
+            self._aborted_producers.discard(batch.producer_id)
+        return batch.is_transactional and batch.producer_id in self._aborted_producers

@@ -8,9 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from freshet.core.events.client import Brokers, client_options, reader_options
 from streams.liveness import Partition
 
 REQUEST_S = 4.0
@@ -21,14 +28,17 @@ class LogEnds:
     """Asks for the ends of logs, and looks whether a record waits in one.
 
     Args:
-        bootstrap: host:port[,host:port] of the brokers.
+        brokers: settings, or host:port[,host:port].
         topics: the topic that each fold reads.
     """
 
-    def __init__(self, bootstrap: str, topics: Mapping[str, str]) -> None:
+    def __init__(self, brokers: Brokers, topics: Mapping[str, str]) -> None:
         # Silent: it is asked every few seconds, and its answers say whether a broker is there.
-        self._client = {"bootstrap.servers": bootstrap, "log_level": 0}
-        self._admin = AdminClient(self._client)
+        self._admin = AdminClient(client_options(brokers) | {"log_level": 0})
+        self._reader = reader_options(brokers, "none") | {
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+        }
         self._topics = dict(topics)
 
     def read(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
@@ -41,7 +51,12 @@ class LogEnds:
         names = {self._name(each): each for each in asked}
         request = {TopicPartition(*name): OffsetSpec.latest() for name in names}
         try:
-            answers = self._admin.list_offsets(request, request_timeout=REQUEST_S)
+            answers = self._admin.list_offsets(
+                request,
+                # What an open transaction wrote can not be read yet: nobody is behind it.
+                isolation_level=IsolationLevel.READ_COMMITTED,
+                request_timeout=REQUEST_S,
+            )
         except KafkaException:
             return {}
         found = {
@@ -56,10 +71,7 @@ class LogEnds:
         Raises:
             KafkaException: the brokers do not say.
         """
-        consumer = Consumer(
-            {**self._client, "group.id": "none", "enable.auto.commit": False}
-            | {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
-        )
+        consumer = Consumer(self._reader)
         try:
             consumer.assign([TopicPartition(*self._name(partition), offset)])
             message: Any = consumer.poll(READ_S)

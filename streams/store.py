@@ -16,7 +16,7 @@ import msgspec
 from redis.exceptions import NoScriptError
 
 from freshet.core.errors import PositionError, ServiceError
-from freshet.core.state.client import CLIENT_ERRORS, AsyncClient, connect_async, together
+from freshet.core.state.client import CLIENT_ERRORS, AsyncClient, Where, connect_async, together
 from freshet.core.state.keys import CHANGES_KEPT
 from streams.packed import NOTHING, Packed
 
@@ -169,9 +169,9 @@ class RedisStore:
         return list(await _asked(together(self._client, commands, raise_errors=False)))
 
 
-def connect(url: str, timeout_s: float = 5.0) -> AsyncClient:
+def connect(where: Where, timeout_s: float = 5.0) -> AsyncClient:
     """Return a client for a fold: no retries, because a worker that cannot write ends."""
-    return connect_async(url, timeout_s=timeout_s)
+    return connect_async(where, timeout_s=timeout_s)
 
 
 def _call(write: Write) -> _Call:

@@ -19,9 +19,11 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from freshet.core.errors import FreshetError, ServiceError
+from freshet.core.events.client import READ_COMMITTED
 from freshet.core.settings import Settings
+from streams.aiokafka_hooks import hook_aiokafka
 from streams.exits import Fail
-from streams.fetched_records import FetchedRecords, fetch_columns
+from streams.fetched_records import FetchedRecords
 from streams.record_batch import RecordBatch
 from streams.start_offsets import LOOK_AGAIN_S, start_offsets
 
@@ -54,6 +56,7 @@ class BatchSchema(faust.Schema):
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = READ_COMMITTED
         # One fetch at a time is under way per broker. It is answered when there is much, or after
         # the wait: so that under load the fetches keep a pace, and what they bring is new.
         consumer._fetch_min_bytes = MUCH_BYTES
@@ -225,6 +228,6 @@ def batch_transport(
         "fail": staticmethod(fail),
         "fetch_wait_ms": settings.fetch_wait_ms,
     }
-    fetch_columns()
+    hook_aiokafka()
     consumer = type("StartingConsumer", (BatchConsumer,), own)
     return type("BatchTransport", (driver.Transport,), {"Consumer": consumer})

@@ -18,6 +18,7 @@ from typing import Any
 import uvloop
 from aiokafka.errors import KafkaError
 
+from freshet.core.advice import redis_trouble
 from freshet.core.clock import system_clock
 from freshet.core.errors import FreshetError, ServiceError, SettingError
 from freshet.core.events.cluster import discover_partitions
@@ -119,9 +120,9 @@ async def _run(settings: Settings, instance_id: str | None, end: Ending, compose
     if settings.worker_metrics_port:  # nobody else asks
         letters = TopicLog(settings, Topics(settings.namespace).dead_letters, "letter-watch")
         LetterWatch(letters, partitions).start()
-    client = connect(settings.redis_url)
-    await _agree_on_layout(client, Keys(settings.namespace), partitions)
-    producer = EventProducer(settings.kafka_bootstrap)
+    client = connect(settings)
+    await _agree_on_layout(client, settings, partitions)
+    producer = EventProducer(settings)
     vectors = LiveVectors(Path(settings.models_dir))
     vectors.refresh()
     context = FoldContext(settings, partitions, RedisStore(client), producer, system_clock)
@@ -203,7 +204,7 @@ def _watch(
         frozen_s=SESSION_S - HEARTBEAT_S,
         memory_bytes=settings.worker_memory_mib << 20,
     )
-    return Watch(positions, LogEnds(settings.kafka_bootstrap, read), limits, end, loop)
+    return Watch(positions, LogEnds(settings, read), limits, end, loop)
 
 
 def _cause(crash: BaseException | None) -> BaseException:
@@ -213,17 +214,16 @@ def _cause(crash: BaseException | None) -> BaseException:
     return crash
 
 
-async def _agree_on_layout(client: object, keys: Keys, partitions: int) -> None:
+async def _agree_on_layout(client: object, settings: Settings, partitions: int) -> None:
     """Write what the state is laid out for, or refuse a state laid out otherwise."""
     wanted = {"layout": str(LAYOUT_VERSION), "partitions": str(partitions)}
+    keys = Keys(settings.namespace)
     try:
         for name, value in wanted.items():
             await client.hsetnx(keys.meta, name, value)  # type: ignore[attr-defined]
         stored = await client.hgetall(keys.meta)  # type: ignore[attr-defined]
     except CLIENT_ERRORS as error:
-        raise ServiceError(
-            "redis", f"{error}; is it running and FRESHET_REDIS_URL right?"
-        ) from error
+        raise ServiceError("redis", redis_trouble(settings.redis_url, error)) from error
     found = {name.decode(): value.decode() for name, value in stored.items()}
     for name, value in wanted.items():
         if found[name] != value:

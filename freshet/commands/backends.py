@@ -72,7 +72,9 @@ def start_backends(
     environ = os.environ if environ is None else environ
     defaults, started = Settings(), {}
     kafka_named = (
-        settings.kafka_bootstrap != defaults.kafka_bootstrap or "FRESHET_KAFKA_BOOTSTRAP" in environ
+        settings.kafka_bootstrap != defaults.kafka_bootstrap
+        or settings.kafka_security_protocol != defaults.kafka_security_protocol  # not of ours
+        or "FRESHET_KAFKA_BOOTSTRAP" in environ
     )
     redis_named = settings.redis_url != defaults.redis_url or "FRESHET_REDIS_URL" in environ
     if durable and kafka_named:

@@ -135,7 +135,7 @@ def _measure_quality(
     future: Sequence[Event],
 ) -> tuple[Score, Score]:
     partitions = discover_partitions(settings)
-    target = KafkaTarget(settings.kafka_bootstrap, settings.namespace, partitions)
+    target = KafkaTarget(settings, settings.namespace, partitions)
     baseline = RecentPopular()
     baseline.observe(past)
 
@@ -158,7 +158,7 @@ def _audit(settings: Settings, ledger: Ledger) -> Audit:
     partitions = discover_partitions(settings)
     with ProgressReader(settings, partitions) as reader:
         Pacer(reader).wait_until_drained()
-    with connect(settings.redis_url) as client:
+    with connect(settings) as client:
         return ledger.audit(*StateReader(client, settings.namespace, partitions).users())
 
 

@@ -73,7 +73,7 @@ def play_log(
 ) -> Played:
     """Play events as fast as the folds take them, the catalogue first."""
     partitions = discover_partitions(settings)
-    target = KafkaTarget(settings.kafka_bootstrap, settings.namespace, partitions)
+    target = KafkaTarget(settings, settings.namespace, partitions)
     try:
         with ProgressReader(settings, partitions) as reader, ReplayBar("replay", total) as bar:
             return Player(target, Pacer(reader), bar).play(events, items, speed=float("inf"))

@@ -140,7 +140,7 @@ def replay(reason: str | None, since: float | None, dry_run: bool) -> None:
     topics = Topics(settings.namespace)
     with (
         DeadLetterLog(settings, partitions) as log,
-        closing(EventProducer(settings.kafka_bootstrap, linger_ms=5)) as producer,
+        closing(EventProducer(settings, linger_ms=5)) as producer,
     ):
         outcome = redeliver(log, None if dry_run else producer, topics, partitions, chosen)
     would = "would send" if dry_run else "sent"
@@ -176,7 +176,7 @@ def dismiss(reason: str | None, since: float | None) -> None:
     chosen = _choice(reason, since, system_clock())
     with (
         DeadLetterLog(settings, partitions) as log,
-        closing(EventProducer(settings.kafka_bootstrap, linger_ms=5)) as producer,
+        closing(EventProducer(settings, linger_ms=5)) as producer,
     ):
         counts = dismiss_letters(log, producer, Topics(settings.namespace), chosen)
     reasons = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))

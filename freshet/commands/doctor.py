@@ -15,18 +15,26 @@ import msgspec
 
 from freshet.commands.findings import (
     Finding,
+    judge_configs,
     judge_lag,
     judge_layout,
     judge_redis,
     judge_send_buffer,
     judge_times,
     judge_topics,
+    judge_width,
 )
 from freshet.core.address import http_url, is_taken
 from freshet.core.clock import system_clock
 from freshet.core.distribution import install_advice
 from freshet.core.errors import BundleError, FreshetError
-from freshet.core.settings import Settings, describe_settings, load_settings, value_text
+from freshet.core.settings import (
+    Settings,
+    describe_settings,
+    load_settings,
+    shown_value,
+    value_text,
+)
 
 NEEDED = ("confluent-kafka", "faust-streaming", "cramjam", "redis", "numpy", "onnxruntime",
           "hnswlib", "litestar", "uvicorn")  # fmt: skip
@@ -98,28 +106,37 @@ def _packages() -> Iterator[Finding]:
 
 def _kafka(settings: Settings, widths: dict[str, int]) -> Iterator[Finding]:
     from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient
 
+    from freshet.core.advice import kafka_advice
+    from freshet.core.events.cluster import Cluster
+    from freshet.core.events.topic_configs import differences, read_configs
     from freshet.core.events.topics import Topics
 
-    client = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 0})
+    brokers = Cluster(settings)
     try:
-        cluster = client.list_topics(timeout=TIMEOUT_S)
+        cluster = brokers.list_topics(TIMEOUT_S)
     except KafkaException as error:
+        problem = brokers.trouble(error)
         yield Finding(
-            "fail", "kafka", f"{settings.kafka_bootstrap} does not answer ({error.args[0].name()})",
-            "start it, set FRESHET_KAFKA_BOOTSTRAP, or use `freshet up`, which brings its own",
+            "fail", "kafka", f"{shown_value(settings, 'kafka_bootstrap')} does not answer "
+            f"({problem})", kafka_advice(settings, [*brokers.heard, problem]),
         )  # fmt: skip
         return
-    yield Finding("ok", "kafka", f"{settings.kafka_bootstrap}, {len(cluster.brokers)} broker(s)")
+    addresses = shown_value(settings, "kafka_bootstrap")
+    yield Finding("ok", "kafka", f"{addresses}, {len(cluster.brokers)} broker(s)")
     expected = Topics(settings.namespace).all()
     widths |= {
         name: len(topic.partitions) for name, topic in cluster.topics.items() if name in expected
     }
     yield from judge_topics(expected, widths)
+    if widths and not brokers.embedded:  # it keeps nothing, and cannot be asked
+        yield from judge_width(max(widths.values()), settings.partitions, Settings().partitions)
+        yield from judge_configs(differences(expected, read_configs(brokers.admin, widths)))
 
 
 def _redis(settings: Settings, partitions: int) -> Iterator[Finding]:
+    from freshet.core.advice import redis_advice
+    from freshet.core.secrets import mask_urls
     from freshet.core.state.client import (
         CLIENT_ERRORS,
         connect,
@@ -130,17 +147,17 @@ def _redis(settings: Settings, partitions: int) -> Iterator[Finding]:
     from freshet.core.state.keys import Keys
 
     try:
-        client: Any = connect(settings.redis_url, timeout_s=TIMEOUT_S)
+        client: Any = connect(settings, timeout_s=TIMEOUT_S)
         with closing(client):
             infos = server_infos(client)
             meta = client.hgetall(Keys(settings.namespace).meta)
     except CLIENT_ERRORS as error:
         yield Finding(
-            "fail", "redis", f"{settings.redis_url} does not answer ({error})",
-            "start it, set FRESHET_REDIS_URL, or use `freshet up`, which brings its own",
+            "fail", "redis", f"{shown_value(settings, 'redis_url')} does not answer "
+            f"({mask_urls(str(error))})", redis_advice(error),
         )  # fmt: skip
         return
-    yield Finding("ok", "redis", settings.redis_url)
+    yield Finding("ok", "redis", shown_value(settings, "redis_url"))
     for info in infos:
         yield from judge_redis(info)
     if is_unix(settings.redis_url):
@@ -234,7 +251,7 @@ def _print_settings(settings: Settings) -> None:
     table = Table("variable", "value", "default", "meaning", box=None, pad_edge=False)
     for name, default, meaning in describe_settings():
         value = getattr(settings, name)
-        text = value_text(value)
+        text = value_text(shown_value(settings, name))
         shown = text if value == default else f"[bold]{text}[/bold]"
         table.add_row(f"FRESHET_{name.upper()}", shown, value_text(default), meaning)
     Console().print(table)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from freshet.core.events.recorded.times import readable
+from freshet.core.events.topic_configs import Difference
 from freshet.core.state.client import SEND_BUFFER_BYTES
 from freshet.core.state.records import LAYOUT_VERSION, REBUILD
 
@@ -56,6 +57,33 @@ def judge_topics(expected: Mapping[str, object], widths: Mapping[str, int]) -> l
                     "another FRESHET_NAMESPACE")
         ]  # fmt: skip
     return [Finding("ok", "topics", f"{len(expected)} with {different.pop()} partitions each")]
+
+
+def judge_width(width: int, wanted: int, default: int) -> list[Finding]:
+    """Judge how many partitions the topics have.
+
+    Args:
+        width: partitions of each topic.
+        wanted: what the setting says.
+        default: what it says where nobody set it.
+    """
+    if width == wanted:
+        return []
+    return [
+        Finding("warn" if wanted == default else "fail", "partitions",
+                f"the topics have {width}, FRESHET_PARTITIONS is {wanted}",
+                f"set FRESHET_PARTITIONS={width}, or let `freshet worker` create topics under "
+                "another FRESHET_NAMESPACE; topics with 1 are often made by a broker with "
+                "auto.create.topics.enable")
+    ]  # fmt: skip
+
+
+def judge_configs(rows: Sequence[Difference]) -> list[Finding]:
+    """Judge how the topics are kept, by what differs from what is meant."""
+    return [
+        Finding("fail" if row.harmful else "warn", "topic", str(row), f"`{row.remedy}`")
+        for row in rows
+    ]
 
 
 def judge_redis(info: Mapping[str, Any]) -> list[Finding]:

@@ -161,7 +161,7 @@ def _play(
 
 def _catalogued(settings: Settings, reader: ProgressReader) -> set[str]:
     """Return the items that the catalogue offers: a bare entry would take their titles away."""
-    with connect(settings.redis_url) as client:
+    with connect(settings) as client:
         return StateReader(client, settings.namespace, reader.partitions).catalogue_ids()
 
 
@@ -170,9 +170,7 @@ def _target(
 ) -> HttpTarget | KafkaTarget:
     if wanted.target == "http":
         return HttpTarget(url)
-    return KafkaTarget(
-        settings.kafka_bootstrap, settings.namespace, partitions, max_record_bytes(settings)
-    )
+    return KafkaTarget(settings, settings.namespace, partitions, max_record_bytes(settings))
 
 
 def _figures(

@@ -6,6 +6,7 @@ replay`, `doctor` and the rest use it when nothing else is named.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +15,20 @@ import msgspec
 import psutil
 
 from freshet.core.errors import FreshetError
+from freshet.core.security import SecuritySettings
 from freshet.core.settings import Settings
 
 FOLDER = Path(".freshet")
 RUNNING_FILE = FOLDER / "running.toml"
-NAMES = ("namespace", "kafka_bootstrap", "redis_url", "models_dir", "http_host", "http_port")
+NAMES = (
+    "namespace",
+    "kafka_bootstrap",
+    "redis_url",
+    "models_dir",
+    "http_host",
+    "http_port",
+    *SecuritySettings.__struct_fields__,
+)
 OWN_ADDRESSES = ("FRESHET_CONFIG", "FRESHET_KAFKA_BOOTSTRAP", "FRESHET_REDIS_URL")
 _PID_LINE = "# process "
 
@@ -51,7 +61,7 @@ def announce(settings: Settings, pid: int, file: Path = RUNNING_FILE) -> Iterato
     values = {name: getattr(settings, name) for name in NAMES}
     lines = [f"{name} = {msgspec.json.encode(value).decode()}\n" for name, value in values.items()]
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(f"{_PID_LINE}{pid}\n{''.join(lines)}")
+    _write_private(file, f"{_PID_LINE}{pid}\n{''.join(lines)}")
     try:
         yield
     finally:
@@ -70,6 +80,14 @@ def require_none(file: Path = RUNNING_FILE) -> None:
             f"an installation already runs in this folder (process {owner}); end it with Ctrl-C, "
             "or start this one in another folder"
         )
+
+
+def _write_private(file: Path, text: str) -> None:
+    """Write a file that nobody else may read: it may hold passwords."""
+    file.unlink(missing_ok=True)  # one that was left there keeps its mode, or is a link
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(text)
 
 
 def _owner(file: Path) -> int | None:

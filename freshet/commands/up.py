@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from freshet.core.settings import load_settings
+from freshet.core.settings import load_settings, shown_value
 
 LOGS = Path(".freshet/logs")
 
@@ -51,8 +51,8 @@ def command(port: int | None, kafka: bool, brokers: str | None) -> None:
     settings = load_settings(http_port=port)
     with run_installation(settings, logs=LOGS, say=click.echo, durable=durable) as installation:
         click.echo(f"feed page   {installation.url}/")
-        click.echo(f"kafka       {installation.settings.kafka_bootstrap}")
-        click.echo(f"redis       {installation.settings.redis_url}")
+        click.echo(f"kafka       {shown_value(installation.settings, 'kafka_bootstrap')}")
+        click.echo(f"redis       {shown_value(installation.settings, 'redis_url')}")
         if durable:
             click.echo(f"data        {durable.kafka}/, {durable.redis}/ (kept)")
         click.echo("Ctrl-C ends all.")

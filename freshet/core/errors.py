@@ -15,6 +15,8 @@ do.
 
 from __future__ import annotations
 
+from freshet.core.secrets import mask_urls, mask_value
+
 
 class FreshetError(Exception):
     """Base of every error that Freshet raises on purpose."""
@@ -62,9 +64,10 @@ class BundleError(FreshetError):
 
 
 class SettingError(FreshetError):
-    """A setting with which no process may start."""
+    """A setting with which no process may start; its sentence shows no password."""
 
     def __init__(self, name: str, found: object, expected: str) -> None:
+        found = mask_value(name, found)
         super().__init__(f"setting {name} is {found!r}, expected {expected}")
         self.name = name
         self.found = found
@@ -88,6 +91,7 @@ class ServiceError(FreshetError):
     """A service (Kafka, Redis) failed; nothing that depends on it may be acknowledged."""
 
     def __init__(self, service: str, detail: str) -> None:
+        detail = mask_urls(detail)
         super().__init__(f"{service}: {detail}")
         self.service = service
         self.detail = detail

@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Callable
 
+from freshet.core.secrets import mask_urls
+
 REPEAT_INTERVAL_S = 10.0
 CHATTY_LIBRARIES = (
     "abc",
@@ -17,6 +19,15 @@ CHATTY_LIBRARIES = (
     "mode",
     "streams.app",  # what Faust says in the name of its subclass
 )
+
+
+class MaskingFormatter(logging.Formatter):
+    """Writes a line, and what was raised, without the passwords of URLs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        line = super().format(record)
+        return mask_urls(line) if "@" in line else line
 
 
 class RepeatFilter(logging.Filter):
@@ -56,7 +67,7 @@ def configure_logging(process: str, level: str = "INFO") -> None:
     """Send this process' log to standard error, each line naming the process."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        logging.Formatter(f"%(asctime)s {process} %(levelname)s %(name)s: %(message)s")
+        MaskingFormatter(f"%(asctime)s {process} %(levelname)s %(name)s: %(message)s")
     )
     handler.addFilter(RepeatFilter())
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -7,15 +7,17 @@ fold tells the others may still be on its way from its outbox in Redis to Kafka;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from numpy.typing import NDArray
 
 from freshet.core.errors import ServiceError
+from freshet.core.events.client import reader_options
 from freshet.core.events.topics import Topics
 from freshet.core.settings import Settings
 from freshet.core.state.client import CLIENT_ERRORS, connect
@@ -34,12 +36,16 @@ class FoldProgress:
     Attributes:
         fields: the position HASH of each partition, all of it.
         starts: (partitions,) offset of the oldest record that the log still has.
-        ends: (partitions,) offset that the next record will get.
+        ends: (partitions,) offset that the next record will get; of an open transaction, of its
+            first record.
+        idle: partitions in which no record stands between position and end: offsets there are
+            those of markers of transactions, or of what these took back.
     """
 
     fields: list[Mapping[str, int]]
     starts: Offsets
     ends: Offsets
+    idle: Sequence[int] = ()
 
     @property
     def next(self) -> Offsets:
@@ -49,7 +55,9 @@ class FoldProgress:
     @property
     def lag(self) -> Offsets:
         """Return (partitions,) records that are in the log and not in the state."""
-        return np.asarray(np.maximum(self.ends - np.maximum(self.next, self.starts), 0))
+        behind = np.asarray(np.maximum(self.ends - np.maximum(self.next, self.starts), 0))
+        behind[list(self.idle)] = 0
+        return behind
 
     @property
     def lost(self) -> Offsets:
@@ -76,15 +84,16 @@ class ProgressReader:
 
     def __init__(self, settings: Settings, partitions: int) -> None:
         self.partitions = partitions
-        self._redis = connect(settings.redis_url, timeout_s=REQUEST_S)
+        self._redis = connect(settings, timeout_s=REQUEST_S)
         self._consumer = Consumer(
-            {
-                "bootstrap.servers": settings.kafka_bootstrap,
-                "group.id": f"{settings.namespace}-progress",  # never joined
-                "enable.auto.commit": False,
-                "log_level": 0,
+            reader_options(settings, f"{settings.namespace}-progress")
+            | {
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": 50,
             }
         )
+        self._looked: dict[tuple[str, int], _Look] = {}
         keys, topics = Keys(settings.namespace), Topics(settings.namespace)
         self._key: dict[str, Callable[[int], str]] = {
             "users": keys.user_position,
@@ -113,10 +122,10 @@ class ProgressReader:
         fields = self.positions(fold)
         starts, ends = self._starts_and_ends(fold)
         progress = FoldProgress(fields, starts, ends)
-        if not (progress.lost.any() or progress.ahead.any()):
-            return progress
-        fields = self.positions(fold)
-        return FoldProgress(fields, starts, self._starts_and_ends(fold)[1])
+        if progress.lost.any() or progress.ahead.any():
+            fields = self.positions(fold)
+            progress = FoldProgress(fields, starts, self._starts_and_ends(fold)[1])
+        return dataclasses.replace(progress, idle=self._idle(fold, progress))
 
     def positions(self, fold: str) -> list[Mapping[str, int]]:
         """Return the position HASH of each partition of a fold.
@@ -155,6 +164,40 @@ class ProgressReader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _idle(self, fold: str, progress: FoldProgress) -> list[int]:
+        """Return the partitions that only seem to be behind, see `FoldProgress.idle`.
+
+        Nobody pays for it while the fold moves: it is looked at once for each position that stays.
+        """
+        idle = []
+        for partition in np.flatnonzero(progress.lag).tolist():
+            key = fold, partition
+            at = int(max(progress.next[partition], progress.starts[partition]))
+            end = int(progress.ends[partition])
+            before = self._looked.get(key)
+            if before is not None and before.at != at:
+                self._looked[key] = _Look(at, end, None)
+                continue
+            if before is None or before.empty is None or (before.empty and before.end != end):
+                empty = not self._has_record(self._topic[fold], partition, at, end)
+                self._looked[key] = _Look(at, end, empty)
+            if self._looked[key].empty:
+                idle.append(partition)
+        return idle
+
+    def _has_record(self, topic: str, partition: int, start: int, end: int) -> bool:
+        """Return whether a record that may be read stands in [start, end)."""
+        self._consumer.assign([TopicPartition(topic, partition, start)])
+        try:
+            message: Any = self._consumer.poll(REQUEST_S)
+        finally:
+            self._consumer.unassign()
+        if message is None:
+            return True  # nobody knows: a lag that is shown is better than one that is hidden
+        if message.error() is not None:
+            return bool(message.error().code() != KafkaError._PARTITION_EOF)
+        return bool(message.offset() < end)
 
     def _untold(self) -> bool:
         return any(self._of_each("HLEN", self._outbox))
@@ -199,6 +242,14 @@ def require_same_log(fold: str, progress: FoldProgress) -> None:
             "the topic was created anew or the state belongs to another Kafka cluster, and a "
             "worker that starts says so too. Replay under another FRESHET_NAMESPACE",
         )
+
+
+class _Look(NamedTuple):
+    """What was found behind a position; `empty` is None before the first look."""
+
+    at: int
+    end: int
+    empty: bool | None
 
 
 def require_whole(fold: str, progress: FoldProgress) -> None:

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Annotated, Any, get_origin, get_type_hints
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from freshet.core.errors import SettingError
+from freshet.core.secrets import MASK, mask_value
+from freshet.core.security import SecuritySettings
 
 ENV_PREFIX = "FRESHET_"
 # The settings file; the logs of the tests; what the tests do without.
@@ -31,8 +33,8 @@ NOT_SETTINGS = {
 _ORIGIN = r"^([A-Za-z][A-Za-z0-9+.-]*://[^/\s]+/?|null)$"
 
 
-class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings of an installation."""
+class Settings(SecuritySettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of an installation; printing it shows no password."""
 
     namespace: Annotated[
         str,
@@ -248,6 +250,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         True
     )
 
+    def __repr__(self) -> str:
+        """Return what may stand in a log."""
+        shown = (f"{name}={shown_value(self, name)!r}" for name in self.__struct_fields__)
+        return f"Settings({', '.join(shown)})"
+
 
 def load_settings(
     environ: Mapping[str, str] | None = None, *, path: str | Path | None = None, **overrides: Any
@@ -279,7 +286,8 @@ def load_settings(
         if name not in types:
             near = difflib.get_close_matches(name, types, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise SettingError(name, value, f"the name of a setting{hint}")
+            # What a misspelt name holds may be a password.
+            raise SettingError(name, MASK, f"the name of a setting{hint}")
         try:
             values[name] = msgspec.convert(_parsed(value, types[name]), types[name], strict=False)
         except msgspec.ValidationError as error:
@@ -311,10 +319,21 @@ def describe_settings() -> list[tuple[str, Any, str]]:
     """Return (name, default, meaning) of every setting, in the order of their definition."""
     defaults = Settings()
     rows = []
-    for name, hint in get_type_hints(Settings, include_extras=True).items():
+    hints = get_type_hints(Settings, include_extras=True)
+    for name in sorted(hints, key=lambda each: each in SecuritySettings.__struct_fields__):
+        hint = hints[name]
         meta: Meta = hint.__metadata__[0]
         rows.append((name, getattr(defaults, name), meta.description or ""))
     return rows
+
+
+def shown_value(settings: Settings, name: str) -> Any:
+    """Return the value of a setting as people may see it: without passwords.
+
+    >>> shown_value(Settings(redis_url="redis://:s3cret@one:6379"), "redis_url")
+    'redis://:***@one:6379'
+    """
+    return mask_value(name, getattr(settings, name))
 
 
 def value_text(value: Any) -> str:

@@ -16,6 +16,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from freshet.core.errors import ServiceError
+from freshet.core.events.client import client_options
 from freshet.embedded.child import POLL_S, Child
 from freshet.embedded.kafka_jars import java_command
 from freshet.embedded.kafka_layout import ClusterLayout, plan_layout
@@ -145,7 +146,7 @@ class KafkaBroker:
     def _serves(self) -> bool:
         """Return whether the cluster counts it among its live brokers."""
         try:
-            client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+            client = AdminClient(client_options(self.bootstrap) | {"log_level": 0})
             return self.number in client.list_topics(timeout=1.0).brokers
         except KafkaException:
             return False

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.core.events.client import Brokers
 from freshet.core.events.codec import decode_events
 from freshet.core.events.producer import EventProducer, Record
 from replay.chaos.kafka_commits import KafkaCommits
@@ -137,8 +138,8 @@ class StruckStore:
 class MuteProducer(EventProducer):
     """A producer that loses the dead letters."""
 
-    def __init__(self, bootstrap: str, dead_letters: str) -> None:
-        super().__init__(bootstrap)
+    def __init__(self, brokers: Brokers, dead_letters: str) -> None:
+        super().__init__(brokers)
         self._dead_letters = dead_letters
 
     async def deliver(self, records: Sequence[Record], timeout_s: float = 5.0) -> list[str | None]:

@@ -6,6 +6,7 @@ from typing import Final
 
 from confluent_kafka import Consumer, TopicPartition
 
+from freshet.core.events.client import reader_options
 from freshet.core.events.topics import Topics
 from freshet.core.settings import Settings
 from freshet.core.state.keys import Keys
@@ -33,11 +34,7 @@ class KafkaCommits:
             )
         }
         self._consumer = Consumer(
-            {
-                "bootstrap.servers": settings.kafka_bootstrap,
-                "group.id": settings.namespace,  # asked for its commits, never joined
-                "enable.auto.commit": False,
-            }
+            reader_options(settings, settings.namespace)  # asked for its commits
         )
 
     def of(self, position_key: str) -> int | None:

@@ -177,9 +177,7 @@ class _Run:
         topic = Topics(settings.namespace).events
         rng = np.random.default_rng(options.seed)
         self._traffic = Traffic(rng, topic, self._partitions, system_clock, settings.low_rating)
-        self._load = Load(
-            self._traffic, lambda: EventProducer(settings.kafka_bootstrap), options.rate
-        )
+        self._load = Load(self._traffic, lambda: EventProducer(settings), options.rate)
         self._begin()
 
     def _begin(self) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from freshet.core.errors import ServiceError
+from freshet.core.events.client import reader_options
 from freshet.core.events.dead_letter_log import DeadLetterLog
 from freshet.core.events.topics import Topics
 from freshet.core.progress import FOLDS, FoldProgress, Offsets, ProgressReader
@@ -137,7 +138,7 @@ def examine(settings: Settings, partitions: int, traffic: Traffic) -> Verdict:
     letters = read_letters(settings, partitions)
     with ProgressReader(settings, partitions) as reader:
         progress = {fold: reader.read(fold) for fold in FOLDS}
-    with connect(settings.redis_url) as client:
+    with connect(settings) as client:
         state = StateReader(client, settings.namespace, partitions)
         users, items = traffic.users.audit(*state.users()), traffic.items.audit(*state.items())
         sequences_wrong = wrong_sequences(state, truth.users)
@@ -222,13 +223,7 @@ def read_letters(settings: Settings, partitions: int) -> Reasons:
 
 def _consumer(settings: Settings) -> Any:
     return Consumer(
-        {
-            "bootstrap.servers": settings.kafka_bootstrap,
-            "group.id": f"{settings.namespace}-verdict",  # never joined
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "log_level": 0,
-        }
+        reader_options(settings, f"{settings.namespace}-verdict") | {"enable.partition.eof": True}
     )
 
 

@@ -45,7 +45,7 @@ def struck_folds(
     unkept = outboxes if without == OUTBOX else ()
     context = replace(context, store=StruckStore(context.store, bugs, commits, unkept=unkept))
     if without == DEAD_LETTERS:
-        producer = MuteProducer(settings.kafka_bootstrap, context.topics.dead_letters)
+        producer = MuteProducer(settings, context.topics.dead_letters)
         context = replace(context, producer=producer)
     items = ForgetfulItems(context) if without == SOURCE_OFFSETS else ItemShell(context)
     struck = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from freshet.core.events.client import Brokers
 from freshet.core.events.cluster import DEFAULT_MAX_RECORD_BYTES
 from freshet.core.events.codec import TOO_LARGE, encode
 from freshet.core.events.partition import murmur2_many, partition_of_hash
@@ -21,7 +22,7 @@ class KafkaTarget:
     """Sends to the topics of a namespace.
 
     Args:
-        bootstrap: host:port of the brokers.
+        brokers: settings, or host:port[,host:port].
         namespace: whose topics.
         partitions: of each topic.
         max_record_bytes: what the brokers take at once, a batch or a record.
@@ -29,13 +30,13 @@ class KafkaTarget:
 
     def __init__(
         self,
-        bootstrap: str,
+        brokers: Brokers,
         namespace: str,
         partitions: int,
         max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES,
     ) -> None:
         self._producer = EventProducer(
-            bootstrap, linger_ms=LINGER_MS, max_batch_bytes=max_record_bytes
+            brokers, linger_ms=LINGER_MS, max_batch_bytes=max_record_bytes
         )
         self._topics = Topics(namespace)
         self._partitions = partitions

@@ -28,6 +28,23 @@ def test_an_announced_installation_is_found_as_long_as_it_lives(tmp_path: Path) 
     assert not file.exists()
 
 
+def test_nobody_else_can_read_the_passwords(tmp_path: Path) -> None:
+    """Nor where a file was left that everybody could read."""
+    file = tmp_path / "running.toml"
+    file.write_text(f"# process {2**22 + 1}\n")
+    file.chmod(0o666)
+    settings = Settings(
+        redis_url="redis://:s3cretPW@one",
+        kafka_security_protocol="SASL_PLAINTEXT",
+        kafka_sasl_mechanism="PLAIN",
+        kafka_sasl_username="me",
+        kafka_sasl_password="s3cretPW",
+    )
+    with announce(settings, os.getpid(), file):
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert load_settings({}, path=file) == settings
+
+
 @pytest.mark.parametrize("named", ["FRESHET_CONFIG", "FRESHET_REDIS_URL"])
 def test_what_the_environment_names_wins(tmp_path: Path, named: str) -> None:
     """Whoever names an address means it."""

@@ -1,10 +1,11 @@
 """The log does not flood."""
 
 import logging
+import sys
 
 import pytest
 
-from freshet.core.logging import RepeatFilter
+from freshet.core.logging import MaskingFormatter, RepeatFilter
 
 
 def line(message: str, level: int = logging.WARNING) -> logging.LogRecord:
@@ -28,3 +29,16 @@ def test_news_always_passes(level: int) -> None:
     """Only warnings and errors are held back."""
     held = RepeatFilter(10, clock=lambda: 0.0)
     assert all(held.filter(line("news", level)) for _ in range(5))
+
+
+def test_a_line_shows_no_password() -> None:
+    """Neither in the message nor in what was raised."""
+    try:
+        raise ValueError("redis://:s3cretPW@one")
+    except ValueError:
+        record = logging.LogRecord(
+            "a", logging.ERROR, "f", 1, "lost %s", ("rediss://u:s3cretPW@one",), sys.exc_info()
+        )
+    text = MaskingFormatter("%(message)s").format(record)
+    assert "s3cretPW" not in text
+    assert "rediss://u:***@one" in text

@@ -56,12 +56,37 @@ class Moving(ProgressReader):
         self.partitions = 1
         self._topic = {"users": "events"}
         self._next, self._found = positions, bounds
+        self._looked = {}
+        self.asked: list[tuple[int, int]] = []
+        self.records = True
+
+    def _has_record(self, _topic: str, _partition: int, start: int, end: int) -> bool:
+        self.asked.append((start, end))
+        return self.records
 
     def positions(self, _fold: str) -> list[Mapping[str, int]]:
         return [{"next": self._next.pop(0)}]
 
     def _bounds(self, _topic: str, _partition: int) -> tuple[int, int]:
         return self._found.pop(0)
+
+
+def test_markers_of_transactions_are_no_lag() -> None:
+    """Who stands before them is looked at once, and again when the log has grown."""
+    reader = Moving([3] * 4, [(0, 8)] * 3 + [(0, 9)])
+    reader.records = False
+    assert [reader.read("users").lag.tolist() for _ in range(3)] == [[0]] * 3
+    assert reader.asked == [(3, 8)]
+    reader.records = True
+    assert reader.read("users").lag.tolist() == [6]
+    assert reader.asked == [(3, 8), (3, 9)]
+
+
+def test_a_fold_that_moves_is_not_asked_for() -> None:
+    """A pacer reads many times a second; one that stands still behind a record is asked once."""
+    reader = Moving([3, 4, 5, 6, 6, 6], [(0, 8)] * 6)
+    assert [reader.read("users").lag.tolist() for _ in range(6)] == [[5], [4], [3], [2], [2], [2]]
+    assert reader.asked == [(3, 8), (6, 8)]
 
 
 def test_what_was_applied_before_the_log_dropped_it_is_not_lost() -> None:

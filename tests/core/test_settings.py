@@ -52,3 +52,40 @@ def test_settings_travel_to_a_child_process() -> None:
 def test_every_setting_says_what_it_means() -> None:
     """No setting without a sentence."""
     assert all(meaning for _, _, meaning in describe_settings())
+
+
+SECRETS = {
+    "redis_url": "rediss+cluster://me:s3cretPW@one:7000",
+    "kafka_bootstrap": "me:s3cretPW@one:9092",
+    "kafka_sasl_password": "s3cretPW",
+    "kafka_ssl_key_password": "s3cretPW",
+    "redis_ssl_key_password": "s3cretPW",
+}
+
+
+def test_settings_print_no_password() -> None:
+    """As in a log or a failing test; what travels to a child holds them."""
+    settings = Settings(**SECRETS)
+    assert "s3cretPW" not in repr(settings)
+    assert "s3cretPW" not in f"{settings}"
+    assert "one:7000" in repr(settings)
+    assert load_settings(environment_of(settings)) == settings
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("FRESHET_REDIS_URL", "reddis://:s3cretPW@one"),
+        ("FRESHET_REDIS_URL", ":s3cretPW@one:6379"),
+        ("FRESHET_REDIS_URI", "redis://:s3cretPW@one"),
+        ("FRESHET_REDIS_PASSWORD", "s3cretPW"),
+        ("FRESHET_SASL", "s3cretPW"),
+        ("FRESHET_PARTITIONS", "redis://:s3cretPW@one"),
+    ],
+)
+def test_a_wrong_setting_shows_no_password(variable: str, value: str) -> None:
+    """Nor what a name holds that is no setting."""
+    with pytest.raises(SettingError) as caught:
+        load_settings({variable: value})
+    assert "s3cretPW" not in str(caught.value)
+    assert "s3cretPW" not in repr(caught.value.found)

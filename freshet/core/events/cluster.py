@@ -5,17 +5,25 @@ All topics are created here, by whichever process comes first.
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
+from freshet.core.advice import kafka_advice
 from freshet.core.errors import ServiceError, SettingError
+from freshet.core.events.client import client_options
+from freshet.core.events.topic_configs import Configs, differences, read_configs
 from freshet.core.events.topics import Topics, most_insync, most_replicas
 from freshet.core.settings import Settings
 
+log = logging.getLogger(__name__)
+
 _REQUEST_S = 5.0
+_EMBEDDED = "mockCluster"  # how the name of librdkafka's in-process cluster begins
 DEFAULT_MAX_RECORD_BYTES = 1_000_000
 """What a client sends at once unless told otherwise, a little less than brokers take by default."""
 
@@ -24,31 +32,34 @@ def discover_partitions(settings: Settings, *, timeout_s: float = 30.0) -> int:
     """Create the topics that are missing and return the number of partitions of each.
 
     Raises:
-        ServiceError: no broker answered in time.
-        SettingError: the topics differ in their number of partitions.
+        ServiceError: no broker answered in time, or they refuse us.
+        SettingError: the topics differ in their number of partitions, or are not kept as is meant.
     """
-    admin = _admin(settings)
+    brokers = Cluster(settings)
     topics = Topics(settings.namespace).all()
     deadline = time.monotonic() + timeout_s
     problem = "no answer"
     while time.monotonic() < deadline:
         try:
-            widths = _widths(admin, topics)
+            widths = brokers.widths(topics, create=True)
             missing = [name for name in topics if name not in widths]
             if not missing:
-                return _agreed(widths)
+                width = _agreed(widths)
+                if not brokers.embedded:
+                    _require_meant(settings, width, read_configs(brokers.admin, topics))
+                return width
             problem = f"topics missing: {', '.join(missing)}"
             new = {name: topics[name] for name in missing}
             width = next(iter(widths.values()), settings.partitions)  # as the others have
-            refused = _create(admin, new, width)
+            refused = _create(brokers.admin, new, width)
             problem += f": {refused[0]}" if refused else ""
         except KafkaException as error:
-            problem = str(error)
+            problem = brokers.trouble(error)
         time.sleep(0.2)
     raise ServiceError(
         "kafka",
-        f"{settings.kafka_bootstrap} is not usable within {timeout_s:g} s ({problem}); "
-        "is the broker running and FRESHET_KAFKA_BOOTSTRAP right?",
+        f"{settings.kafka_bootstrap} is not usable within {timeout_s:g} s ({problem}): "
+        f"{kafka_advice(settings, [*brokers.heard, problem])}",
     )
 
 
@@ -60,13 +71,15 @@ def existing_partitions(settings: Settings) -> int:
         SettingError: the topics differ in their number of partitions.
     """
     topics = Topics(settings.namespace).all()
+    brokers = Cluster(settings)
     try:
-        widths = _widths(_admin(settings), topics)
+        widths = brokers.widths(topics)
     except KafkaException as error:
+        problem = brokers.trouble(error)
         raise ServiceError(
             "kafka",
-            f"{settings.kafka_bootstrap} does not answer ({error}); start it, set "
-            "FRESHET_KAFKA_BOOTSTRAP, or call this in the folder where `freshet up` runs",
+            f"{settings.kafka_bootstrap} does not answer ({problem}): "
+            f"{kafka_advice(settings, [*brokers.heard, problem])}",
         ) from error
     missing = [name for name in topics if name not in widths]
     if missing:
@@ -86,7 +99,7 @@ def max_record_bytes(settings: Settings) -> int:
     topic = Topics(settings.namespace).events
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
     try:
-        described = _admin(settings).describe_configs([resource], request_timeout=_REQUEST_S)
+        described = Cluster(settings).admin.describe_configs([resource], request_timeout=_REQUEST_S)
         found = int(described[resource].result()["max.message.bytes"].value)
     except (KafkaException, KeyError, TypeError, ValueError):
         return DEFAULT_MAX_RECORD_BYTES
@@ -100,23 +113,63 @@ def cluster_id(settings: Settings) -> str:
         ServiceError: no broker answers.
     """
     try:
-        return str(_admin(settings).list_topics(timeout=_REQUEST_S).cluster_id or "")
+        return str(Cluster(settings).list_topics(_REQUEST_S).cluster_id or "")
     except KafkaException as error:
         raise ServiceError("kafka", f"{settings.kafka_bootstrap}: {error}") from error
 
 
-def _admin(settings: Settings) -> AdminClient:
-    return AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 0})
+class Cluster:
+    """The brokers of an installation, as an admin client sees them.
 
+    Attributes:
+        admin: the client.
+        heard: what it heard that went wrong.
+        embedded: whether it is librdkafka's in-process broker, as far as it was asked.
+    """
 
-def _widths(admin: AdminClient, topics: dict[str, Any]) -> dict[str, int]:
-    # One request a topic: librdkafka's in-process broker creates a topic when asked for it alone.
-    widths = {}
-    for name in topics:
-        found = admin.list_topics(name, timeout=_REQUEST_S).topics.get(name)
-        if found is not None and found.error is None and found.partitions:
-            widths[name] = len(found.partitions)
-    return widths
+    def __init__(self, settings: Settings) -> None:
+        self.heard: list[str] = []
+        self.embedded = False
+        quiet = {"log_level": 0, "error_cb": lambda error: self.heard.append(error.str())}
+        self._options = client_options(settings) | quiet
+        self.admin = AdminClient(self._options)
+
+    def list_topics(self, timeout_s: float) -> Any:
+        """Return the brokers and their topics; creates none.
+
+        Raises:
+            KafkaException: no broker answers.
+        """
+        cluster = self.admin.list_topics(timeout=timeout_s)
+        self.embedded = str(cluster.cluster_id or "").startswith(_EMBEDDED)
+        return cluster
+
+    def widths(self, topics: Iterable[str], *, create: bool = False) -> dict[str, int]:
+        """Return the partitions of each of these topics that is there.
+
+        Args:
+            topics: names.
+            create: let the in-process broker make those that are missing.
+
+        Raises:
+            KafkaException: no broker answers.
+        """
+        found = self.list_topics(_REQUEST_S).topics
+        if create and self.embedded and any(name not in found for name in topics):
+            # It takes no request to create a topic, and makes one that is asked for alone.
+            naming = AdminClient(self._options | {"allow.auto.create.topics": True})
+            for name in topics:
+                found |= naming.list_topics(name, timeout=_REQUEST_S).topics
+        return {
+            name: len(found[name].partitions)
+            for name in topics
+            if name in found and found[name].error is None and found[name].partitions
+        }
+
+    def trouble(self, error: KafkaException) -> str:
+        """Return what is wrong: the last that was heard, or the error itself."""
+        self.admin.poll(0)
+        return self.heard[-1] if self.heard else str(error)
 
 
 def _create(admin: AdminClient, topics: dict[str, dict[str, str]], partitions: int) -> list[str]:
@@ -155,6 +208,30 @@ def _brokers(admin: AdminClient) -> int:
     except (KafkaException, KeyError, ValueError):  # not allowed to ask, or not told
         replicas = 1
     return max(len(listed), replicas)
+
+
+def _require_meant(settings: Settings, width: int, configs: Configs) -> None:
+    """Refuse topics that lose what they are given, and say what else is not as it is meant.
+
+    Raises:
+        SettingError: see above; or the partitions that were asked for are not those of the topics.
+    """
+    if width != settings.partitions and settings.partitions != Settings().partitions:
+        raise SettingError(
+            "partitions",
+            settings.partitions,
+            f"{width}, as the topics of {settings.namespace} have: set FRESHET_PARTITIONS={width}, "
+            "or let `freshet worker` create topics under another FRESHET_NAMESPACE. Topics with 1 "
+            "are often made by a broker with auto.create.topics.enable",
+        )
+    for row in differences(Topics(settings.namespace).all(), configs):
+        if row.harmful:
+            raise SettingError(
+                f"{row.name} of topic {row.topic}",
+                row.found,
+                f"{row.expected}, or what is written there is lost: `{row.remedy}`",
+            )
+        log.warning("%s; `%s`", row, row.remedy)
 
 
 def _agreed(widths: dict[str, int]) -> int:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from freshet.core.errors import EventError, ServiceError
+from freshet.core.events.client import reader_options
 from freshet.core.events.examples import Example, decode_example
 from freshet.core.events.topics import Topics
 from freshet.core.settings import Settings
@@ -48,13 +49,8 @@ class ExampleLog:
         self._topic = Topics(settings.namespace).examples
         self._next = dict(positions or {})
         self._consumer = Consumer(
-            {
-                "bootstrap.servers": settings.kafka_bootstrap,
-                "group.id": f"{settings.namespace}-example-log",  # never joined
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "log_level": 0,
-            }
+            reader_options(settings, f"{settings.namespace}-example-log")
+            | {"auto.offset.reset": "earliest"}
         )
         self._assigned = [
             TopicPartition(self._topic, each, self._next.get(each, OFFSET_BEGINNING))

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaException, Producer
 
 from freshet.core.errors import ServiceError
+from freshet.core.events.client import Brokers, client_options
 
 log = logging.getLogger(__name__)
 
@@ -39,17 +40,17 @@ class EventProducer:
     """Produces records and answers for their delivery.
 
     Args:
-        bootstrap: host:port[,host:port] of the brokers.
+        brokers: settings, or host:port[,host:port].
         linger_ms: how long a record may wait for company; 0 for the least latency.
         max_batch_bytes: what the brokers take at once; librdkafka fails a whole batch above it.
     """
 
     def __init__(
-        self, bootstrap: str, *, linger_ms: float = 0, max_batch_bytes: int = 1_000_000
+        self, brokers: Brokers, *, linger_ms: float = 0, max_batch_bytes: int = 1_000_000
     ) -> None:
         self._producer = Producer(
-            {
-                "bootstrap.servers": bootstrap,
+            client_options(brokers)
+            | {
                 "enable.idempotence": True,
                 "acks": "all",
                 "compression.type": "lz4",

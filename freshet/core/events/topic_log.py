@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from freshet.core.errors import ServiceError
+from freshet.core.events.client import reader_options
 from freshet.core.settings import Settings
 
 REQUEST_S = 10.0
@@ -39,14 +40,11 @@ class TopicLog:
     def __init__(self, settings: Settings, topic: str, reader: str) -> None:
         self._topic = topic
         self._consumer = Consumer(
-            {
-                "bootstrap.servers": settings.kafka_bootstrap,
-                "group.id": f"{settings.namespace}-{reader}",  # never joined
-                "enable.auto.commit": False,
+            reader_options(settings, f"{settings.namespace}-{reader}")
+            | {
                 "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",  # where retention was quicker
                 "fetch.wait.max.ms": 50,
-                "log_level": 0,
             }
         )
 

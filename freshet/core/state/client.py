@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import redis
 import redis.asyncio
@@ -18,6 +20,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from freshet.core.address import split_host_port
+from freshet.core.errors import SettingError
+from freshet.core.settings import Settings
+
+Where = Settings | str
+"""Settings, or the URL alone, where no file of a certificate is named."""
 
 Client = redis.Redis | redis.RedisCluster
 AsyncClient = redis.asyncio.Redis | redis.asyncio.RedisCluster
@@ -53,18 +60,21 @@ def is_cluster(url: str) -> bool:
     return _CLUSTER in url
 
 
-def connect(url: str, *, timeout_s: float | None = None) -> Client:
+def connect(where: Where, *, timeout_s: float | None = None) -> Client:
     """Return a client for commands and audits.
 
     Args:
-        url: `redis://`, `rediss://`, `unix://`, or `redis+cluster://host:port[,host:port]`.
+        where: settings, or a URL: `redis://`, `rediss://`, `unix://`, or
+            `redis+cluster://host:port[,host:port]`.
         timeout_s: how long an answer may take; None for ever.
 
     Raises:
         redis.ConnectionError: no node of the cluster answers. A client of one server connects
             when it is first used.
+        SettingError: the URL cannot be read.
     """
-    limits = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+    url = _url_of(where)
+    limits = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, **_tls(where)}
     if not is_cluster(url):
         return redis.Redis.from_url(url, **limits)
     single, others = _first_node(url)
@@ -76,18 +86,23 @@ def connect(url: str, *, timeout_s: float | None = None) -> Client:
         raise redis.ConnectionError(str(error)) from error
 
 
-def connect_async(url: str, *, timeout_s: float) -> AsyncClient:
+def connect_async(where: Where, *, timeout_s: float) -> AsyncClient:
     """Return a client that fails fast: redis-py would retry a dead server for seconds.
 
     Args:
-        url: as `connect` takes it.
+        where: as `connect` takes it.
         timeout_s: how long an answer may take.
+
+    Raises:
+        SettingError: the URL cannot be read.
     """
+    url = _url_of(where)
     options: dict[str, Any] = {
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
+        **_tls(where),
     }
     if is_unix(url):
         options["redis_connect_func"] = _begin_widened
@@ -194,6 +209,57 @@ def server_infos(client: Client) -> list[dict[str, Any]]:
     return [cluster.info(target_nodes=node) for node in cluster.get_primaries()]
 
 
+def _url_of(where: Where) -> str:
+    """Return the URL, after a look whether it is one.
+
+    Raises:
+        SettingError: it is not; the reason of the library is kept back, for it quotes passwords.
+    """
+    url = where if isinstance(where, str) else where.redis_url
+    try:
+        _ = urlsplit(_first_node(url)[0] if is_cluster(url) else url).port
+        path = url.partition("://")[2].partition("?")[0].partition("/")[2]
+        broken = "@" in path and not is_unix(url)
+    except ValueError:  # its port is no number, because a part of the password stands there
+        broken = True
+    if broken:
+        raise SettingError(
+            "redis_url",
+            url,
+            "a URL such as rediss://user:password@host:6379/0; percent-encode what is not a letter "
+            "or a digit in its password",
+        )
+    return url
+
+
+def _tls(where: Where) -> dict[str, Any]:
+    """Return the options of redis-py for an encrypted connection, none for another one.
+
+    Raises:
+        SettingError: a file that is named is not there.
+    """
+    if isinstance(where, str):
+        return {}
+    named = {
+        "ssl_ca_certs": "redis_ssl_ca_location",
+        "ssl_certfile": "redis_ssl_certificate_location",
+        "ssl_keyfile": "redis_ssl_key_location",
+    }
+    files = {option: name for option, name in named.items() if getattr(where, name)}
+    for name in files.values():
+        path = getattr(where, name)
+        if not where.redis_url.startswith("rediss"):
+            raise SettingError(
+                "redis_url", where.redis_url, f"rediss://, because {name} is set; or leave that out"
+            )
+        if not Path(path).is_file():
+            raise SettingError(name, path, "a file that this process can read")
+    options = {option: getattr(where, name) for option, name in files.items()}
+    if where.redis_ssl_key_password:
+        options["ssl_password"] = where.redis_ssl_key_password
+    return options
+
+
 def _first_node(url: str) -> tuple[str, list[tuple[str, int]]]:
     """Return the URL of the first node of a cluster, and the addresses of the others.
 
@@ -203,5 +269,7 @@ def _first_node(url: str) -> tuple[str, list[tuple[str, int]]]:
     ('redis://[::1]:7000', [('::1', 7001)])
     """
     scheme, _, rest = url.partition(_CLUSTER)
-    first, *others = rest.partition("/")[0].split(",")  # a cluster has one database
-    return f"{scheme}://{first}", [split_host_port(each, _DEFAULT_PORT) for each in others]
+    nodes, mark, options = rest.partition("?")
+    first, *others = nodes.partition("/")[0].split(",")  # a cluster has one database
+    url_of_first = f"{scheme}://{first}{mark}{options}"
+    return url_of_first, [split_host_port(each, _DEFAULT_PORT) for each in others]

@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import uvloop
 from redis.exceptions import NoScriptError, ResponseError
 
 from freshet.core.errors import SettingError
-from freshet.core.settings import load_settings
+from freshet.core.settings import Settings, load_settings
 from freshet.core.state.client import (
     CLIENT_ERRORS,
     by_slot,
@@ -74,6 +76,27 @@ def test_a_unix_socket_takes_more_at_once_than_it_does_by_itself() -> None:
         assert found > one.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
         with redis.Redis.from_url(f"{server.url}?db=3") as client:
             assert client.exists("a")
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss+cluster"])
+@pytest.mark.parametrize("password", ["s3cret/PW", "12/s3cretPW", "s3cret#PW", "s3cret?PW"])
+@pytest.mark.parametrize("make", [connect, partial(connect_async, timeout_s=1.0)])
+def test_a_password_that_is_not_encoded_is_a_sentence(
+    make: Callable[[str], Any], password: str, scheme: str
+) -> None:
+    """The library would quote a part of it, or take another host."""
+    with pytest.raises(SettingError, match="percent-encode") as caught:
+        make(f"{scheme}://:{password}@one:7000")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_files_of_tls_want_tls(tmp_path: Path) -> None:
+    """And want to be there."""
+    own = {"redis_ssl_ca_location": str(tmp_path / "none.pem")}
+    with pytest.raises(SettingError, match="rediss://, because redis_ssl_ca_location"):
+        connect(Settings(**own))
+    with pytest.raises(SettingError, match="redis_ssl_ca_location"):
+        connect(Settings(redis_url="rediss://one", **own))
 
 
 @pytest.mark.parametrize("url", ["cluster://one", "unix+cluster:///a", "redis+cluster:one"])
