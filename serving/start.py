@@ -80,9 +80,7 @@ async def stored_partitions(redis: AsyncClient, keys: Keys) -> int:
     try:
         stored = await client.hget(keys.meta, "partitions")
     except CLIENT_ERRORS as error:
-        raise ServiceError(
-            "redis", f"does not answer ({error}): {redis_advice(error)}"
-        ) from error
+        raise ServiceError("redis", f"does not answer ({error}): {redis_advice(error)}") from error
     try:
         partitions = readable_number(stored) or 0
         if stored is not None and not 1 <= partitions <= MAX_PARTITIONS:
