@@ -1,6 +1,6 @@
 """What Kafka already has of a replay that was interrupted, and whether a namespace has events.
 
-Law: control records (heartbeats, erasures) are no events. The state remembers few ids of a user, so
+Law: control records (heartbeats, erasures) are no events. The state remembers ids for minutes, so
 it is the log itself that is asked which events came in behind a checkpoint.
 """
 

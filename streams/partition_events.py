@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import EventError
-from freshet.core.events.codec import Reject, decode_events, event_hashes
+from freshet.core.events.codec import Reject, decode_events, event_digests, event_hashes
 from freshet.core.events.control import ERASURE_PREFIX, heartbeat_ts_ms
 from freshet.core.events.schema import RATING, TYPE_CODES, Event, effective_type
 from freshet.core.settings import Settings
@@ -95,6 +95,7 @@ def event_rows(
     users: NDArray[np.int64],
     items: ItemNames,
     low_rating: float = Settings().low_rating,
+    digests: NDArray[np.uint64] | None = None,
 ) -> NDArray[Any]:
     """Return the events of a round as the user fold takes them, (e,) of `EVENT_DTYPE`.
 
@@ -103,6 +104,7 @@ def event_rows(
         users: (e,) row of each event's user.
         items: numbers the names of items.
         low_rating: see `effective_type`.
+        digests: (e,) of the event ids, when they are known; see `digests_of`.
     """
     found = [event for read in reads for event in read.events]
     rows = np.empty(len(found), EVENT_DTYPE)
@@ -117,11 +119,16 @@ def event_rows(
             effective_type(kind, event.value, low_rating)
             for kind, event in zip(kinds, found, strict=True)
         ]
-    rows["event"] = event_hashes(found)
+    rows["event"] = event_hashes(event_digests(found) if digests is None else digests)
     names = items.numbers([event.item_id for event in found])
     rows["name"] = names
     rows["item"] = items.hashes(names)
     return rows
+
+
+def digests_of(reads: Sequence[PartitionEvents]) -> NDArray[np.uint64]:
+    """Return the digests of the event ids of a round, (e,); see `event_digests`."""
+    return event_digests([event for read in reads for event in read.events])
 
 
 def _heartbeats(batch: RecordBatch, rejects: list[Reject]) -> tuple[list[int], list[Reject]]:

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from freshet.core.events.schema import TAKES_BACK
 from freshet.core.state.keys import Keys
 from freshet.core.state.readable import readable_unwanted
-from freshet.core.state.records import USER_DTYPE
+from freshet.core.state.records import USER_DTYPE, Records
 from freshet.core.state.unwanted import UNWANTED_CAPACITY, UNWANTED_DTYPE, unpack_unwanted
 from streams.packed import Packed
 from streams.record_table import RecordTable
@@ -34,13 +35,24 @@ class UserTable(RecordTable):
     """Records of users, and what those do not want, as far as a round needed it.
 
     Attributes:
+        hashes: (n or more,) uint64 of the names of the rows.
         unwanted: by row. It holds what Redis will hold when all that was folded is written, so a
             row that is in here is never read from Redis again.
     """
 
     def __init__(self) -> None:
         super().__init__(USER_DTYPE)
+        self.hashes = np.zeros(len(self.records), np.uint64)
         self.unwanted: dict[int, Unwanted] = {}
+
+    def add(self, names: Sequence[str], records: Records) -> None:
+        """Add records and hashes; see `RecordTable`."""
+        start = len(self)
+        super().add(names, records)
+        if len(self.hashes) < len(self.records):
+            self.hashes = np.resize(self.hashes, len(self.records))
+        digest = xxhash.xxh3_64_intdigest
+        self.hashes[start : len(self)] = [digest(name.encode()) for name in names]
 
 
 def unpack(blob: bytes | None) -> Unwanted:

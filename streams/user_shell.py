@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
@@ -16,71 +15,37 @@ from freshet.core.events.partition import murmur2_many, partition_of_hash
 from freshet.core.events.producer import Record
 from freshet.core.metrics import (
     ERASURES,
-    EVENTS_APPLIED,
-    EVENTS_CLAMPED,
-    EVENTS_DUPLICATE,
-    EVENTS_ERASED,
-    EVENTS_HELD_BACK,
-    EVENTS_LATE,
-    EVENTS_OUT_OF_ORDER,
     HEARTBEAT_DELAY,
     PARTITION_WATERMARK,
     USERS_FORGOTTEN,
 )
 from freshet.core.state.readable import readable_users, report_unreadable
 from freshet.core.state.records import unpack_users
+from streams.deduplication import event_ids
 from streams.deltas import delta_records
 from streams.erasures import ErasedPeople, is_erasure, read_erasure
 from streams.fold_shell import FoldContext, FoldShell
+from streams.folded_events import COUNTED, FoldedEvents
 from streams.item_names import ItemNames
 from streams.item_vectors import LiveVectors
 from streams.outbox import Entry, Outbox, entries_of
 from streams.outcomes import OutcomeTeller
 from streams.packed import Packed
-from streams.partition_events import PartitionEvents, event_rows, read_events
+from streams.partition_events import PartitionEvents, digests_of, event_rows, read_events
 from streams.past import forgotten, pages_written
 from streams.record_batch import RecordBatch
 from streams.record_table import UNKNOWN
+from streams.screening import Screening
 from streams.store import Changes, Move, Position, Write, all_fields
 from streams.unwanted import UserTable, fold_unwanted
 from streams.user_fold import UserFold, fold_users
-from streams.user_fold_rows import CHANGED, HELD_BACK, TOTALS, rules
+from streams.user_fold_rows import CHANGED, TOTALS, rules
 from streams.user_packing import pack_users
 
 log = logging.getLogger(__name__)
 
 LIVE_WITHIN_MS = 3_600_000  # behind now; with older events, the past is being replayed
 IDLE_LOOKED_AT = 100  # users in one step of `forget_idle`
-
-_COUNTED = {
-    "applied": EVENTS_APPLIED.labels("users"),
-    "duplicates": EVENTS_DUPLICATE.labels("event_id"),
-    "clamped": EVENTS_CLAMPED,
-    "late": EVENTS_LATE,
-    "out_of_order": EVENTS_OUT_OF_ORDER,
-    "erased": EVENTS_ERASED,
-    **{name: EVENTS_HELD_BACK.labels(name.removeprefix("held_")) for name in HELD_BACK},
-}
-"""Totals of the position, and the metric of each."""
-
-
-@dataclass(frozen=True, slots=True)
-class FoldedEvents:
-    """A round, folded: partitions to write, then dead letters, deltas and outcomes to produce.
-
-    Attributes:
-        ends: next offset of each partition in the round: it names what the outbox holds.
-        counts: of the names of `_COUNTED`, over all partitions.
-        erasures: people who were erased.
-        beats: when the heartbeats in the round were sent, ms.
-    """
-
-    records: list[Record]
-    writes: list[Write]
-    ends: dict[int, int]
-    counts: dict[str, int]
-    erasures: int
-    beats: list[int]
 
 
 class UserShell(FoldShell[FoldedEvents, UserTable]):
@@ -94,6 +59,7 @@ class UserShell(FoldShell[FoldedEvents, UserTable]):
         self._items = ItemNames()
         self._erased = ErasedPeople()
         self._outbox = Outbox(context.keys, context.topics, context.partitions)
+        self._screening = Screening(context.keys)
         self._outcomes = OutcomeTeller(context.topics.slates, context.settings)
         self._rules = rules(context.settings)
         self._watermarks = [
@@ -118,9 +84,12 @@ class UserShell(FoldShell[FoldedEvents, UserTable]):
         return UserTable()
 
     async def _load(self, partition: int) -> None:
-        erased = await self.context.store.numbers(self.context.keys.erased(partition))
-        self._erased.load(partition, erased)
-        left = await all_fields(self.context.store, self.context.keys.outbox(partition))
+        store, keys = self.context.store, self.context.keys
+        self._erased.load(partition, await store.numbers(keys.erased(partition)))
+        ids = await all_fields(store, keys.event_ids(partition))
+        position = await store.position(self.position_key(partition))
+        self._screening.load(partition, ids, position)
+        left = await all_fields(store, keys.outbox(partition))
         if left:
             log.info("%s-%d: telling what a worker left: %d", self.topic, partition, len(left))
         await self._deliver(self._outbox.load(partition, left))
@@ -137,9 +106,14 @@ class UserShell(FoldShell[FoldedEvents, UserTable]):
             return FoldedEvents(records, writes, ends, {}, erased, [])
         rows = await self._rows(reads)
         settings = self.context.settings
-        events = event_rows(reads, rows, self._items, settings.low_rating)
-        vectors = self._vectors.current
-        fold = fold_users(self._cache.records, events, self._marks(), vectors, self._rules)
+        digests, users, marks = digests_of(reads), self._cache.records, self._marks()
+        events = event_rows(reads, rows, self._items, settings.low_rating, digests)
+        ids = event_ids(digests, self._cache.hashes[rows])
+        counts = [(read.partition, len(read)) for read in reads]
+        screened = self._screening.screen(users, events, ids, counts, marks)
+        fold = screened.restore(
+            fold_users(users, screened.events, marks, self._vectors.current, self._rules)
+        )
         unwanted = await fold_unwanted(
             self.context.store, self.context.keys, self._cache, fold.unwanted,
             settings.unwanted_ttl_s,
@@ -170,7 +144,7 @@ class UserShell(FoldShell[FoldedEvents, UserTable]):
             records,
             writes,
             ends,
-            {name: int(fold.totals[name].sum()) for name in _COUNTED},
+            {name: int(fold.totals[name].sum()) for name in COUNTED},
             erased,
             [beat for read in reads for beat in read.beats],
         )
@@ -336,6 +310,7 @@ class UserShell(FoldShell[FoldedEvents, UserTable]):
             totals.pop(CHANGED)
             position = state.moved(read.batch.end, rejected=len(read.rejects), **totals)
             position["watermark_ts_ms"] = int(fold.watermarks_ms[partition])
+            position["impressions"] = self._screening.impressions(partition)
             if read.beats:
                 position["heartbeat_ts_ms"] = max(read.beats)
             moves.append(self._move_of(partition, state.next, position))
@@ -365,6 +340,7 @@ class UserShell(FoldShell[FoldedEvents, UserTable]):
                 Changes(keys.users(partition), own_names, own_values),
                 *pages_written(keys.past(partition), past_of, pages),
                 *unwanted.get(partition, ()),
+                *self._screening.changes(partition),
                 *self._outbox.changes(partition, read.batch.end, entries[partition]),
             ]
             writes.append(Write(move, changes, {"users": own_names}))
@@ -376,7 +352,7 @@ class UserShell(FoldShell[FoldedEvents, UserTable]):
 
     def _count(self, folded: FoldedEvents) -> None:
         for name, count in folded.counts.items():
-            _COUNTED[name].inc(count)
+            COUNTED[name].inc(count)
         ERASURES.inc(folded.erasures)
         for sent_ts_ms in folded.beats:
             HEARTBEAT_DELAY.observe(max(self.context.clock() - sent_ts_ms, 0) / 1000)

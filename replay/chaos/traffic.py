@@ -1,6 +1,7 @@
 """What is sent in a chaos run, and what the state must say of it in the end. Pure.
 
-Events of known people and items, some of them twice and out of the order of their times, rejections
+Events of known people and items, out of the order of their times, some of them twice, also
+thousands of events later and a hundred at once, as clients send what was not answered. Rejections
 and what takes them back, the same again and again by the same people, and among them poison:
 records that must end as dead letters, each for a known reason. Poison carries its reason in a
 header of the record, which the product does not read.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from operator import attrgetter
 from typing import Any, Final
 
@@ -36,9 +38,12 @@ from streams.partition_events import WRONG_PARTITION
 POISON_HEADER: Final = "chaos.poison"
 USERS, ITEMS = 200, 60
 MOST_STARS = 5  # of a rating, from 1: some are dislikes
-COPIES = 0.05  # share of records that are sent a second time
+COPIES = 0.03  # share of records that are sent a second time, one by one
+BULKS = 0.0003  # share of records with which a whole request is sent a second time
+BULK = 100  # records of such a request
 POISON = 0.01  # share of records that are no events
-COPY_WINDOW = 8  # events of a person back that a copy may reach; the state remembers more
+NEAR = 200  # events back of half the copies, one by one
+FAR = 20_000  # events back of the others: minutes; the state remembers more
 OUT_OF_ORDER_MS = 1_800_000
 
 
@@ -97,7 +102,8 @@ class Traffic:
         self._topic = topic
         self._partitions = partitions
         self._clock = clock
-        self._sent: dict[str, deque[Record]] = {}
+        self._sent: deque[Record] = deque(maxlen=FAR)
+        self._again: deque[Record] = deque()
         self._poisoned = 0
 
     def chunk(self, count: int) -> list[Record]:
@@ -106,10 +112,15 @@ class Traffic:
         return [self._next(draw) for draw in draws]
 
     def _next(self, draw: float) -> Record:
+        if self._again:
+            return self._again.popleft()
         if draw < POISON:
             return self._poison()
         if draw < POISON + COPIES and self._sent:
             return self._copy()
+        if draw < POISON + COPIES + BULKS and len(self._sent) >= BULK:
+            self._again.extend(self._request())
+            return self._again.popleft()
         return self._event()
 
     def _event(self) -> Record:
@@ -121,14 +132,18 @@ class Traffic:
         self.items.note([event])
         where = partition_of(user_id, self._partitions)
         record = Record(self._topic, where, user_id.encode(), encode(event))
-        self._sent.setdefault(user_id, deque(maxlen=COPY_WINDOW)).append(record)
+        self._sent.append(record)
         return record
 
     def _copy(self) -> Record:
         """Return a record again: a client that got no answer and sends the same once more."""
-        users = list(self._sent)
-        sent = self._sent[users[self._rng.integers(len(users))]]
-        return sent[self._rng.integers(len(sent))]
+        back = NEAR if self._rng.random() < 0.5 else FAR
+        return self._sent[-1 - int(self._rng.integers(min(back, len(self._sent))))]
+
+    def _request(self) -> list[Record]:
+        """Return records that followed each other, as they were: a whole request again."""
+        first = int(self._rng.integers(len(self._sent) - BULK + 1))
+        return list(islice(self._sent, first, first + BULK))
 
     def _poison(self) -> Record:
         reason, spoil = POISONS[self._poisoned % len(POISONS)]

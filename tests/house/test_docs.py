@@ -41,7 +41,7 @@ def test_every_setting_metric_and_key_has_a_meaning(reference: ModuleType) -> No
     """No row of the reference is empty."""
     assert all(meaning for _, _, meaning in describe_settings())
     assert all(metric._documentation for metric in reference.exported_metrics().values())
-    assert reference.keys_table().count("`ns:") == 17
+    assert reference.keys_table().count("`ns:") == 18
 
 
 def test_the_readme_names_every_verb(readme: str) -> None:

@@ -128,23 +128,34 @@ def test_the_history_of_a_long_log_is_its_end(clicks: Long) -> None:
 
 
 @pytest.mark.parametrize("ago", range(1, REMEMBERED + 1))
-async def test_an_event_that_comes_again_is_known(tmp_path: Path, ago: int) -> None:
+async def test_a_record_knows_its_last_events_by_itself(tmp_path: Path, ago: int) -> None:
     """Up to sixteen events of its user later, wherever in the ring of ids it stands."""
     for events in range(ago, REMEMBERED + ago + 1):
         folded = Folded(tmp_path)
         await folded.start()
         await folded.read([event(number) for number in range(events)])
+        await without_ids(folded)
         await folded.read([event(events - ago)])
         assert folded.totals("applied", "duplicates") == (events, 1)
 
 
-async def test_an_event_that_was_forgotten_counts_again(tmp_path: Path) -> None:
-    """The seventeenth before it has gone: memory is bounded, and the bound is this one."""
-    folded = Folded(tmp_path)
+async def test_a_record_forgets_the_seventeenth(tmp_path: Path) -> None:
+    """Its memory is bounded, and the bound is this one; what a partition remembers is more."""
+    for knows in (True, False):
+        folded = Folded(tmp_path)
+        await folded.start()
+        await folded.read([event(number) for number in range(REMEMBERED + 1)])
+        if not knows:
+            await without_ids(folded)
+        await folded.read([event(0)])
+        applied = REMEMBERED + 1 + (not knows)
+        assert folded.totals("applied", "duplicates") == (applied, int(knows))
+
+
+async def without_ids(folded: Folded) -> None:
+    """Another worker goes on, as from a state that was written before ids were kept."""
+    folded.store.hashes.pop(folded.context.keys.event_ids(PARTITION))
     await folded.start()
-    await folded.read([event(number) for number in range(REMEMBERED + 1)])
-    await folded.read([event(0)])
-    assert folded.totals("applied", "duplicates") == (REMEMBERED + 2, 0)
 
 
 def test_no_rejection_of_a_long_log_is_lost(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ async def test_a_round_keeps_its_partitions_apart(context: FoldContext, tmp_path
         assert position["next"] == partition + 2
         assert position["watermark_ts_ms"] == NOW_MS - 1000 + 11 * partition
     store: Any = context.store
-    assert len(store.hashes) == 2 * PARTITIONS  # users and an outbox each
+    assert len(store.hashes) == 3 * PARTITIONS  # users, event ids and an outbox each
     assert clicks(context) == 1 + 2 + 3 + 4
 
 

@@ -61,11 +61,15 @@ def event_hash(event_id: str) -> int:
     return xxhash.xxh3_64_intdigest(event_id.encode()) >> (64 - EVENT_HASH_BITS) or 1
 
 
-def event_hashes(events: Sequence[Event]) -> NDArray[np.uint64]:
-    """Return the hashes of events, (n,) uint64; see `event_hash`."""
+def event_digests(events: Sequence[Event]) -> NDArray[np.uint64]:
+    """Return 64 bits of each event id, (n,) uint64, of which `event_hash` keeps the upper ones."""
     digest = xxhash.xxh3_64_intdigest
-    hashes = np.array([digest(event.event_id.encode()) for event in events], np.uint64)
-    return np.asarray(np.maximum(hashes >> np.uint64(64 - EVENT_HASH_BITS), np.uint64(1)))
+    return np.array([digest(event.event_id.encode()) for event in events], np.uint64)
+
+
+def event_hashes(digests: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the hashes of events by their digests, (n,) uint64; see `event_hash`."""
+    return np.asarray(np.maximum(digests >> np.uint64(64 - EVENT_HASH_BITS), np.uint64(1)))
 
 
 def decode_event(raw: bytes | None, record_ts_ms: int) -> Event:

@@ -173,6 +173,8 @@ class KeptEvents:
                 self.left_out[STRAY] += 1
             elif self._is_erased(event, place):
                 self.left_out[ERASED] += 1
+                if place < self._erased[event.user_id].place:
+                    seen.add(name)  # sent again, it stays out whatever its time is
             elif name in seen:
                 self.left_out[REPEATED] += 1
             else:

@@ -21,8 +21,8 @@ from freshet.core.state.records import COVISIT_DTYPE, Records, unpack_items, unp
 from freshet.core.state.unwanted import unpack_unwanted
 
 SECTIONS = (
-    "users", "past", "unwanted", "erased", "user_positions", "items", "covisits", "item_positions",
-    "catalog", "slates", "outcomes", "slate_positions",
+    "users", "past", "unwanted", "erased", "event_ids", "user_positions", "items", "covisits",
+    "item_positions", "catalog", "slates", "outcomes", "slate_positions",
 )  # fmt: skip
 LEFT_OUT = {
     "user_changes": "what followers were told: it is cut, and an entry is a batch",
@@ -34,7 +34,8 @@ LEFT_OUT = {
 """Keys that no section is made of, by the names that `Keys` has for them, and why."""
 
 _USER_TOTALS = (
-    "applied", "duplicates", "rejected", "clamped", "late", "out_of_order", "erasures", "erased",
+    "applied", "impressions", "duplicates", "rejected", "clamped", "late", "out_of_order",
+    "erasures", "erased",
     "watermark_ts_ms", "held_interactions", "held_impressions", "held_transitions",
 )  # fmt: skip
 
@@ -134,6 +135,7 @@ class StateReader:
             "past": _digest(pair for p in numbers for pair in self._fields(keys.past(p))),
             "unwanted": _digest(pair for p in numbers for pair in self._fields(keys.unwanted(p))),
             "erased": _digest(pair for p in numbers for pair in self._fields(keys.erased(p))),
+            "event_ids": _digest(pair for p in numbers for pair in self._fields(keys.event_ids(p))),
             "user_positions": _digest(
                 (f"{p}:{name}".encode(), str(position.get(name, 0)).encode())
                 for p, position in enumerate(self.user_positions())

@@ -79,6 +79,8 @@ def test_records_are_read_back(client: Any) -> None:
         ("user_positions", KEYS.user_position(0), "applied", 6),
         ("user_positions", KEYS.user_position(0), "late", 1),
         ("erased", KEYS.erased(1), "a hash", 5),
+        ("event_ids", KEYS.event_ids(1), "a0", b"x"),
+        ("user_positions", KEYS.user_position(1), "impressions", 1),
         ("items", KEYS.items(0), "mug", b"x"),
         ("unwanted", KEYS.unwanted(1), "ann", bytes(9)),
         ("past", KEYS.past(1), "0:ann", bytes(200)),

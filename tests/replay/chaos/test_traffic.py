@@ -1,6 +1,7 @@
 """The traffic: its truth is what a reader of its records would find."""
 
 from collections import Counter
+from itertools import groupby
 
 import msgspec
 import numpy as np
@@ -11,8 +12,8 @@ from freshet.core.events.codec import REJECT_REASONS, decode_event
 from freshet.core.events.partition import partition_of
 from freshet.core.events.producer import Record
 from freshet.core.events.schema import EVENT_TYPES, Event
-from freshet.core.state.records import RECENT_EVENT_IDS
-from replay.chaos.traffic import POISON_HEADER, POISONS, Traffic
+from replay.chaos.traffic import BULK, POISON_HEADER, POISONS, Traffic
+from streams.deduplication import FLOOR
 from streams.partition_events import WRONG_PARTITION
 
 NOW_MS = 1_700_000_000_000
@@ -69,16 +70,30 @@ def test_the_truth_is_what_the_records_say_without_their_copies(low_rating: floa
 
 def test_copies_come_while_the_state_remembers_the_first() -> None:
     """A copy that comes later than that is a new event, and no truth would be known."""
-    seen: dict[str, list[str]] = {}
-    copies = 0
-    for event in events_of(traffic().chunk(20_000)):
-        of_user = seen.setdefault(event.user_id, [])
-        if event.event_id in of_user:
-            copies += 1
-            assert event.event_id in of_user[-RECENT_EVENT_IDS:]
+    seen: dict[str, int] = {}
+    accepted = [0] * PARTITIONS
+    distances = []
+    for event in events_of(traffic().chunk(60_000)):
+        partition = partition_of(event.user_id, PARTITIONS)
+        if event.event_id in seen:
+            distances.append(accepted[partition] - seen[event.event_id])
         else:
-            of_user.append(event.event_id)
-    assert 500 < copies < 1_500
+            seen[event.event_id] = accepted[partition]
+            accepted[partition] += 1
+    assert 2_000 < len(distances) < 6_000
+    assert max(distances) < FLOOR // 2
+    # Far apart: behind thousands of events of the partition, and many more of all.
+    assert sum(each > 2_000 for each in distances) > 500
+
+
+def test_a_whole_request_is_sent_again() -> None:
+    """A hundred events in a row that were in a row before."""
+    ids = [event.event_id for event in events_of(traffic().chunk(20_000))]
+    first = {name: at for at, name in reversed(list(enumerate(ids)))}
+    again = [first[name] < at for at, name in enumerate(ids)]
+    runs = [len(list(run)) for is_copy, run in groupby(again) if is_copy]
+    assert max(runs) >= BULK
+    assert sum(run >= BULK for run in runs) >= 3
 
 
 def test_events_go_to_the_partition_of_their_user_and_out_of_order() -> None:
