@@ -2,8 +2,8 @@
 
 Law: a request takes `LiveBundle.current` once and keeps it to its end. A new bundle is checked in a
 child process, loaded and bound aside, and put in use by one assignment; a refused one is counted,
-remembered, and the old one serves on. A live index is never written: an item that came after the
-bundle is found by exact search in a side list.
+remembered until its files change, and the old one serves on, whatever was raised. A live index is
+never written: an item that came after the bundle is found by exact search in a side list.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from freshet.core.events.schema import Item
 from freshet.core.metrics import ITEMS_KNOWN, MODEL_INFO, MODEL_SWAPS
 from freshet.core.state.records import EMBEDDING_DIM
 from online_models.artifacts.bundle import Bundle
+from online_models.artifacts.candidates import Candidates
 from online_models.artifacts.registry import Registry
 from online_models.maths.topk import top_k
 from serving.item_table import ItemTable, Rows, grown
@@ -45,6 +46,7 @@ class BoundBundle:
         self.bundle = bundle
         self.vectors = np.zeros((0, EMBEDDING_DIM), np.float32)
         self.has_vector = np.zeros(0, bool)
+        self._given_up = np.zeros(0, bool)
         self._index_row_of_id = {item_id: row for row, item_id in enumerate(bundle.item_ids)}
         self._table_row = np.full(len(bundle.item_ids), -1, np.int64)  # by row of the index
         self._bound = 0
@@ -64,6 +66,7 @@ class BoundBundle:
             capacity = max(end, 2 * len(self.vectors))
             self.vectors = grown(self.vectors, capacity)
             self.has_vector = grown(self.has_vector, capacity)
+            self._given_up = grown(self._given_up, capacity)
         find = self._index_row_of_id.get
         index_rows = np.array([find(item_ids[row], -1) for row in range(start, end)], np.int64)
         table_rows = np.arange(start, end)[index_rows >= 0]
@@ -74,9 +77,14 @@ class BoundBundle:
         self._bound = end
 
     def without_vector(self, table: ItemTable) -> Rows:
-        """Return the rows that are offered and have no vector yet."""
+        """Return the rows that are offered and have no vector yet, but could have one."""
         self.bind(table.ids)
-        return np.flatnonzero(table.offered[: table.size] & ~self.has_vector[: table.size])
+        settled = self.has_vector[: table.size] | self._given_up[: table.size]
+        return np.flatnonzero(table.offered[: table.size] & ~settled)
+
+    def give_up(self, rows: Rows) -> None:
+        """Leave rows of the table without a vector."""
+        self._given_up[rows] = True
 
     def add_beside(self, rows: Rows, vectors: Floats) -> None:
         """Put items that the index does not hold on the side list.
@@ -126,7 +134,7 @@ class LiveBundle:
     def __init__(self, registry: Registry, table: ItemTable) -> None:
         self._registry = registry
         self._table = table
-        self._refused: set[str] = set()
+        self._candidates = Candidates(registry)
         self.current: BoundBundle | None = None
         self.looked = False
 
@@ -144,23 +152,31 @@ class LiveBundle:
             await asyncio.sleep(POLL_S)
 
     async def refresh(self) -> None:
-        """Put the registry's current version in use when it is another one and may serve."""
-        try:
-            version = await asyncio.to_thread(self._registry.current)
-        except (BundleError, OSError) as error:
-            log.warning("the registry cannot be read: %s", error)
-            return
-        if version is None or version in self._refused or version == self.version:
-            return
-        try:
-            bound = await asyncio.to_thread(self._load, version, self._table.ids[:])
-        except (BundleError, OSError) as error:
-            self._refused.add(version)
-            MODEL_SWAPS.labels("rejected").inc()
-            log.error("%s", error)
-            return
-        await self._embed(bound)
-        self._use(bound)
+        """Put the registry's current version in use when it is another one and may serve.
+
+        Where nothing is in use, the newest version that may serve does as well. Whatever a bundle
+        makes a library raise, this does not.
+        """
+        while version := await asyncio.to_thread(self._candidates.next, self._in_use):
+            try:
+                bound = await asyncio.to_thread(self._load, version, self._table.ids[:])
+                await self._embed(bound)
+            except Exception as error:
+                self._refuse(version, error)
+            else:
+                self._use(bound)
+
+    @property
+    def _in_use(self) -> str | None:
+        return self.current.bundle.version if self.current else None
+
+    def _refuse(self, version: str, error: Exception) -> None:
+        self._candidates.refuse(version, error)
+        MODEL_SWAPS.labels("rejected").inc()
+        if isinstance(error, BundleError):
+            log.error(str(error))  # repeated lines are held back by their template
+        else:
+            log.exception("bundle %s cannot be loaded", version, exc_info=error)
 
     async def embed_new_items(self) -> None:
         """Give the items that came after the bundle a vector, so that they can be found."""
@@ -174,10 +190,18 @@ class LiveBundle:
         return bound
 
     async def _embed(self, bound: BoundBundle) -> None:
-        while len(rows := bound.without_vector(self._table)[:EMBED_AT_ONCE]):
+        """Give vectors to all that may have one; an item on which the tower fails gets none."""
+        at_once = EMBED_AT_ONCE
+        while len(rows := bound.without_vector(self._table)[:at_once]):
             items = [self._table.entries[row] or Item(item_id="-") for row in rows.tolist()]
-            vectors = await asyncio.to_thread(bound.bundle.embed_items, items)
-            bound.add_beside(rows, vectors)
+            try:
+                vectors = await asyncio.to_thread(bound.bundle.embed_items, items)
+                bound.add_beside(rows, vectors)
+            except Exception:  # the check cannot have asked for every item
+                if len(rows) == 1:
+                    log.exception("item %r gets no vector", items[0].item_id)
+                    bound.give_up(rows)
+                at_once = 1
 
     def _use(self, bound: BoundBundle) -> None:
         previous, self.current = self.current, bound

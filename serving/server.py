@@ -143,7 +143,7 @@ def _compose(
     read_timeout_s = settings.redis_read_timeout_ms / 1000
     max_bytes = int(settings.intake_mib * 2**20)
     items = ItemState(ItemTable(), system_clock)
-    live = LiveBundle(Registry(settings.models_dir), items.table)
+    live = LiveBundle(Registry.of(settings), items.table)
     notices = UserNotices()
     users = RedisUserStates(reader, keys, partitions, read_timeout_s)
     sessions = UserSessions(items.table)

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.errors import BundleError
 from freshet.core.state.records import EMBEDDING_DIM
+from online_models.artifacts.candidates import Candidates
+from online_models.artifacts.checks.budget import Budget
 from online_models.artifacts.registry import Registry
 from online_models.artifacts.vectors import ItemVectors
 
@@ -63,29 +64,45 @@ NO_VECTORS = vector_table(0, np.empty(0, np.uint32), np.empty((0, EMBEDDING_DIM)
 
 
 class LiveVectors:
-    """Follows the registry's current bundle."""
+    """Follows the registry's current bundle, by the verdict of the server: checked in a child.
 
-    def __init__(self, models_dir: Path) -> None:
-        self._registry = Registry(models_dir)
+    Law: the vectors in use stay until others were checked and read; nothing that lies in the folder
+    of the models ends a worker.
+    """
+
+    def __init__(self, models_dir: Path, *, budget: Budget | None = None) -> None:
+        self._registry = Registry(models_dir, budget=budget)
+        self._candidates = Candidates(self._registry)
         self._version: str | None = None
         self.current = NO_VECTORS
 
     def refresh(self) -> None:
         """Load the current bundle's vectors when it is another one than before."""
-        version = self._registry.current()
-        if version is None or version == self._version:
-            return
-        self._version = version  # also when it fails: a broken bundle is reported once
-        try:
-            found = ItemVectors.load(self._registry.path(version))
-            self.current = vector_table(found.tag, found.hashes, found.vectors)
-        except (BundleError, OSError, ValueError) as error:
-            log.error("vectors of bundle %s refused, the old ones stay: %s", version, error)
-            return
-        log.info("session embeddings use bundle %s", version)
+        while version := self._candidates.next(self._version):
+            if table := self._load(version):
+                self._use(version, table)
 
     async def follow(self) -> None:
-        """Refresh for ever."""
+        """Refresh for ever, and read aside: the vectors change between two micro-batches."""
         while True:
             await asyncio.sleep(POLL_S)
-            self.refresh()
+            while version := await asyncio.to_thread(self._candidates.next, self._version):
+                if table := await asyncio.to_thread(self._load, version):
+                    self._use(version, table)
+
+    def _load(self, version: str) -> VectorTable | None:
+        """Return the vectors of a version, None where it is refused."""
+        try:
+            self._registry.check(version)
+            found = ItemVectors.load(self._registry.path(version))
+            return vector_table(found.tag, found.hashes, found.vectors)
+        except Exception as error:  # whatever a strange file makes a library raise
+            self._candidates.refuse(version, error)
+            kept = self._version or "none"
+            # As a template of its own: repeated lines are held back by their template.
+            log.error(f"vectors of bundle {version} refused, those of {kept} stay: {error}")
+            return None
+
+    def _use(self, version: str, table: VectorTable) -> None:
+        self._version, self.current = version, table
+        log.info("session embeddings use bundle %s", version)

@@ -30,6 +30,7 @@ from freshet.core.settings import Settings
 from freshet.core.state.client import CLIENT_ERRORS
 from freshet.core.state.keys import Keys
 from freshet.core.state.records import LAYOUT_VERSION, REBUILD
+from online_models.artifacts.checks.budget import Budget
 from streams.app import HEARTBEAT_S, SESSION_S, create_app
 from streams.catalog_shell import CatalogShell
 from streams.clearing import keep_clear
@@ -123,7 +124,7 @@ async def _run(settings: Settings, instance_id: str | None, end: Ending, compose
     client = connect(settings)
     await _agree_on_layout(client, settings, partitions)
     producer = EventProducer(settings)
-    vectors = LiveVectors(Path(settings.models_dir))
+    vectors = LiveVectors(Path(settings.models_dir), budget=Budget.of(settings))
     vectors.refresh()
     context = FoldContext(settings, partitions, RedisStore(client), producer, system_clock)
     folds = compose(context, vectors)

@@ -190,7 +190,7 @@ def _folds(settings: Settings, partitions: int) -> Iterator[Finding]:
 def _models(settings: Settings) -> Iterator[Finding]:
     from online_models.artifacts.registry import Registry
 
-    registry = Registry(settings.models_dir)
+    registry = Registry.of(settings)
     try:
         current = registry.current()
         if current is None:

@@ -86,7 +86,7 @@ def follow(
     from online_models.training.stream_learner import FollowOptions
 
     torch.set_num_threads(1)  # the other core is for those who wait for an answer
-    registry = Registry(settings.models_dir)
+    registry = Registry.of(settings)
     checkpoint = Path(settings.models_dir) / f".follow-{settings.namespace}.checkpoint"
     partitions = existing_partitions(settings)
     # A mini-batch is finished, then the state is kept.

@@ -41,7 +41,7 @@ def command(context: click.Context, models_dir: str | None) -> None:
     """
     from online_models.artifacts.registry import Registry
 
-    context.obj = Registry(load_settings(models_dir=models_dir).models_dir)
+    context.obj = Registry.of(load_settings(models_dir=models_dir))
 
 
 @command.command("list")
@@ -49,11 +49,15 @@ def command(context: click.Context, models_dir: str | None) -> None:
 @click.pass_obj
 def list_bundles(registry: Registry, as_json: bool) -> None:
     """List the bundles, newest first: which is in use, age, items, figures."""
-    rows = [_row(registry, version) for version in reversed(registry.versions())]
+    current, fault = _pointed_at(registry)
+    rows = [_row(registry, version, current) for version in reversed(registry.versions())]
     if as_json:
-        listed = {"models_dir": str(registry.models_dir), "current": registry.current()}
+        listed = {"models_dir": str(registry.models_dir), "current": current}
+        listed |= {"fault": fault} if fault else {}
         click.echo(msgspec.json.encode(listed | {"bundles": rows}))
         return
+    if fault:
+        click.echo(fault)
     if not rows:
         click.echo(f"no bundles in {registry.models_dir}: `freshet train LOG` makes the first")
         return
@@ -68,6 +72,8 @@ def list_bundles(registry: Registry, as_json: bool) -> None:
 @click.pass_obj
 def show(registry: Registry, version: str | None, as_json: bool) -> None:
     """Show the manifest of VERSION, or of the one in use, and what it was found to be worth."""
+    from online_models.artifacts.figures import remarks
+
     manifest = registry.manifest(version or _current(registry))
     if as_json:
         click.echo(msgspec.json.encode(manifest))
@@ -80,8 +86,8 @@ def show(registry: Registry, version: str | None, as_json: bool) -> None:
         f"parent {manifest.parent or 'none'}"
     )
     console.print(figures_table(manifest))
-    for remark in manifest.metrics.get("remarks", []):
-        console.print(f"- {remark}")
+    for remark in remarks(manifest.metrics):
+        console.print(f"- {remark}", markup=False)
     for name, file in manifest.files.items():
         console.print(f"  {name:16} {file.size_bytes:>12,} bytes  {file.sha256[:16]}")
 
@@ -137,20 +143,44 @@ def diff(registry: Registry, old: str | None, new: str | None, *, as_json: bool)
 
 def figures_table(manifest: Manifest) -> Table:
     """Return a table of what each model and counter foresaw of the last part of the log."""
+    from rich.markup import escape
     from rich.table import Table
 
+    from online_models.artifacts.figures import numbers, section
+
     table = Table("foreseen by", *_SHOWN, title="the last part of the log, full catalogue")
-    test: dict[str, dict[str, float]] = manifest.metrics.get("test", {})
-    for name, figures in sorted(test.items(), key=lambda each: -each[1]["recall_at_20"]):
-        table.add_row(name, *(f"{figures[figure]:.4f}" for figure in _SHOWN))
-    tasks: dict[str, dict[str, float]] = manifest.metrics.get("tasks", {})
-    table.caption = "\n".join(
-        f"{name} ({figures['true']:,}): AUC {figures.get('auc_given_click', figures['auc']):.3f}"
-        f"{' given a click' if 'auc_given_click' in figures else ''}, "
-        f"foreseen / true {figures['predicted_over_true']:.2f}"
-        for name, figures in tasks.items()
-    )
+    metrics = manifest.metrics
+    test = {name: numbers(metrics, "test", name) for name in section(metrics, "test")}
+    for name, figures in sorted(test.items(), key=lambda each: -each[1].get("recall_at_20", 0)):
+        table.add_row(escape(name), *(_figure(figures, figure) for figure in _SHOWN))
+    lines = [
+        _task_line(escape(name), numbers(metrics, "tasks", name))
+        for name in section(metrics, "tasks")
+    ]
+    table.caption = "\n".join(filter(None, lines))
     return table
+
+
+def _task_line(name: str, figures: dict[str, float]) -> str:
+    """Return what is known of a task; nothing of one that was not measured."""
+    auc = figures.get("auc_given_click", figures.get("auc"))
+    if auc is None or not {"true", "predicted_over_true"} <= figures.keys():
+        return ""
+    given = " given a click" if "auc_given_click" in figures else ""
+    ratio = figures["predicted_over_true"]
+    return f"{name} ({figures['true']:,}): AUC {auc:.3f}{given}, foreseen / true {ratio:.2f}"
+
+
+def _figure(figures: dict[str, float], name: str) -> str:
+    return f"{figures[name]:.4f}" if name in figures else "-"
+
+
+def _pointed_at(registry: Registry) -> tuple[str | None, str]:
+    """Return the version in use, and why it is not known."""
+    try:
+        return registry.current(), ""
+    except BundleError as error:
+        return None, str(error)
 
 
 def _current(registry: Registry) -> str:
@@ -160,9 +190,11 @@ def _current(registry: Registry) -> str:
     return version
 
 
-def _row(registry: Registry, version: str) -> dict[str, Any]:
+def _row(registry: Registry, version: str, current: str | None) -> dict[str, Any]:
     """Return what a list says of a version; a damaged one is listed with its fault."""
-    in_use = version == registry.current()
+    from online_models.artifacts.figures import numbers
+
+    in_use = version == current
     try:
         manifest = registry.manifest(version)
     except BundleError as error:
@@ -173,17 +205,18 @@ def _row(registry: Registry, version: str) -> dict[str, Any]:
         "age_s": (system_clock() - manifest.created_ts_ms) // 1000,
         "age": _age(manifest),
         "items": manifest.item_count,
-        "ranker": manifest.metrics.get("test", {}).get("ranker", {}),
+        "ranker": numbers(manifest.metrics, "test", "ranker"),
     }
 
 
 def _list_table(rows: list[dict[str, Any]]) -> Table:
+    from rich.markup import escape
     from rich.table import Column, Table
 
     table = Table("", Column("version", no_wrap=True), "age", "items", "ranker recall@20", "mrr@20")
     for row in rows:
         if "fault" in row:
-            table.add_row("in use" if row["current"] else "", row["version"], row["fault"])
+            table.add_row("in use" if row["current"] else "", row["version"], escape(row["fault"]))
             continue
         figures = row["ranker"]
         table.add_row(
@@ -191,7 +224,7 @@ def _list_table(rows: list[dict[str, Any]]) -> Table:
             row["version"],
             row["age"],
             f"{row['items']:,}",
-            *(f"{figures[figure]:.4f}" if figure in figures else "-" for figure in _SHOWN[:2]),
+            *(_figure(figures, figure) for figure in _SHOWN[:2]),
         )
     return table
 

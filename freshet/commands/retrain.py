@@ -183,8 +183,9 @@ class Trainings:
 
 
 def _figures(manifest: Manifest) -> dict[str, float]:
-    figures: dict[str, float] = manifest.metrics.get("test", {}).get("ranker", {})
-    return figures
+    from online_models.artifacts.figures import numbers
+
+    return numbers(manifest.metrics, "test", "ranker")
 
 
 def _shown(figures: dict[str, float]) -> str:

@@ -206,7 +206,7 @@ def _train(
     from replay.exposing import ExposingLife
 
     console = Console(stderr=True)
-    registry = Registry(settings.models_dir)
+    registry = Registry.of(settings)
     with Progress(console=console, transient=True) as progress:
         bars = {stage: progress.add_task(words, total=1.0) for stage, words in _STAGES.items()}
 
@@ -268,6 +268,8 @@ def _print_result(
         fields = msgspec.to_builtins(manifest) | ({"read": read} if read else {})
         click.echo(msgspec.json.encode(fields))
         return
-    for remark in manifest.metrics.get("remarks", []):
+    from online_models.artifacts.figures import remarks
+
+    for remark in remarks(manifest.metrics):
         click.echo(f"- {remark}")
     click.echo(f"bundle {manifest.version} of {manifest.item_count:,} items is in use ({folder})")

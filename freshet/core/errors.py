@@ -55,6 +55,7 @@ class BundleError(FreshetError):
     """
 
     def __init__(self, path: object, reason: str) -> None:
+        reason = _printable(reason)
         super().__init__(
             f"bundle {path} refused: {reason}. The bundle in use stays; "
             "`freshet models list` shows the others."
@@ -113,3 +114,14 @@ class PositionError(ServiceError):
         self.partition = partition
         self.found = found
         self.expected = expected
+
+
+def _printable(reason: str, longest: int = 600) -> str:
+    r"""Return a reason as one line for a log or a terminal, whatever a strange file put into it.
+
+    >>> _printable("names\x1b[2J\n  of  items")
+    'names\\x1b[2J of items'
+    """
+    line = " ".join(reason.split())
+    line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+    return line if len(line) <= longest else f"{line[:longest]} ..."

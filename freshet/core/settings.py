@@ -246,6 +246,21 @@ class Settings(SecuritySettings, frozen=True, kw_only=True, forbid_unknown_field
     redis_read_timeout_ms: Annotated[
         int, Meta(ge=1, le=5_000, description="serving waits so long for Redis")
     ] = 30
+    model_budget_ms: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=10_000,
+            description="processor time that the models of a bundle may take for one list; a "
+            "bundle that takes more where it serves is refused",
+        ),
+    ] = 20.0
+    model_memory_mib: Annotated[
+        int, Meta(ge=64, description="memory that a bundle may take in the check before it serves")
+    ] = 4096
+    model_check_s: Annotated[
+        float, Meta(ge=1, le=3600, description="the check of a bundle is ended after so long")
+    ] = 120.0
     hide_seen: Annotated[bool, Meta(description="leave out items that the user has acted on")] = (
         True
     )

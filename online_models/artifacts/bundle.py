@@ -18,16 +18,20 @@ from numpy.typing import NDArray
 from freshet.core.errors import BundleError
 from freshet.core.events.schema import Item
 from freshet.core.state.records import EMBEDDING_DIM
+from online_models.artifacts.files import require_folder
 from online_models.artifacts.item_index import ExactIndex, GraphIndex, ItemIndex
 from online_models.artifacts.manifest import (
     ENCODER,
+    GOLDEN,
     INDEX,
     ITEM_IDS,
     ITEM_TOWER,
     RANKER,
     Manifest,
     read_manifest,
+    read_verified,
     verify_files,
+    verify_sizes,
 )
 from online_models.artifacts.sessions import OnnxModel
 from online_models.artifacts.vectors import ItemVectors
@@ -131,7 +135,8 @@ class Bundle:
         """
         if not len(features):
             return np.empty((0, len(TASKS)), np.float32)
-        return np.nan_to_num(self.ranker(features=features), posinf=0, neginf=0)
+        found = np.nan_to_num(self.ranker(features=features), posinf=0, neginf=0)
+        return np.clip(found, 0, 1)
 
     def nearest(self, vector: Floats, k: int) -> tuple[NDArray[np.int64], Floats]:
         """Return the at most k rows nearest to a (EMBEDDING_DIM,) vector and their scores."""
@@ -144,25 +149,36 @@ def open_bundle(folder: Path) -> Bundle:
     Raises:
         BundleError: when a file is not what the manifest says.
     """
+    require_folder(folder)
     manifest = read_manifest(folder)
-    verify_files(folder, manifest)
-    items = ItemVectors.load(folder)
+    verify_sizes(folder, manifest)
+    unread = manifest.files.keys() & {GOLDEN, INDEX}  # all others are compared as they are read
+    verify_files(folder, manifest, unread)
+    items = ItemVectors.read(folder, manifest)
+
+    def model(name: str) -> OnnxModel:
+        return OnnxModel(folder / name, read_verified(folder, manifest, name))
+
+    return Bundle(
+        manifest=manifest,
+        item_ids=_read_item_ids(folder, manifest),
+        items=items,
+        index=_open_index(folder, manifest, items.vectors),
+        ranker=model(RANKER),
+        encoder=model(ENCODER),
+        item_tower=model(ITEM_TOWER),
+    )
+
+
+def _read_item_ids(folder: Path, manifest: Manifest) -> list[str]:
     try:
-        item_ids = msgspec.json.decode((folder / ITEM_IDS).read_bytes(), type=list[str])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        item_ids = msgspec.json.decode(read_verified(folder, manifest, ITEM_IDS), type=list[str])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(folder, f"{ITEM_IDS} is no list of ids ({error})") from error
     if len(item_ids) != manifest.item_count:
         expected = manifest.item_count
         raise BundleError(folder, f"{ITEM_IDS} has {len(item_ids)} ids, expected {expected}")
-    return Bundle(
-        manifest=manifest,
-        item_ids=item_ids,
-        items=items,
-        index=_open_index(folder, manifest, items.vectors),
-        ranker=OnnxModel(folder / RANKER),
-        encoder=OnnxModel(folder / ENCODER),
-        item_tower=OnnxModel(folder / ITEM_TOWER),
-    )
+    return item_ids
 
 
 def _open_index(folder: Path, manifest: Manifest, vectors: Floats) -> ItemIndex:
@@ -170,7 +186,7 @@ def _open_index(folder: Path, manifest: Manifest, vectors: Floats) -> ItemIndex:
         return ExactIndex(vectors)
     try:
         return GraphIndex(folder / INDEX, vectors)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         raise BundleError(folder, f"{INDEX} does not load ({error})") from error
 
 

@@ -1,52 +1,90 @@
 """Checks a bundle in a process of its own: a corrupt graph or index may end the process.
 
-`python -m online_models.artifacts.check FOLDER` ends with 0, or with 1 and the reason on standard
-output; anything else is a crash, and a crash is a refusal.
+`python -m online_models.artifacts.check FOLDER [BUDGET]` ends with 0, or with 1 and the reason on
+standard output; anything else is a crash, and a crash is a refusal. The process limits its own
+memory and processor time first, and is the first that a kernel without memory ends.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
+import msgspec
+import psutil
+
+from freshet.core.clock import system_clock
 from freshet.core.errors import BundleError
 from online_models.artifacts.bundle import Bundle, open_bundle
-from online_models.artifacts.golden import check_golden
+from online_models.artifacts.checks.budget import Budget
+from online_models.artifacts.checks.identity import check_identity
+from online_models.artifacts.checks.index import check_index
+from online_models.artifacts.checks.latency import check_latency
+from online_models.artifacts.checks.models import check_models
+from online_models.artifacts.files import require_folder
+from online_models.artifacts.golden import check_golden, check_recorded_items
+from online_models.artifacts.manifest import Manifest, read_manifest, verify_sizes
 
-CHECK_TIMEOUT_S = 120.0
+CHECKS_VERSION: Final = 2
+"""Another one makes every bundle be checked again."""
+
+_MAX_FUTURE_MS: Final = 86_400_000
+_NICENESS: Final = 5
+_MIB: Final = 1 << 20
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Return the bundle in `folder` after all checks, golden vectors included.
+    """Return the bundle in `folder` after all checks that need no clock, golden vectors included.
 
     Raises:
         BundleError: when it must not serve.
     """
     bundle = open_bundle(folder)
+    check_identity(folder, bundle)
     check_golden(folder, bundle)
+    check_models(folder, bundle)
+    check_index(folder, bundle)
+    check_recorded_items(folder, bundle)  # last: it knows that something differs, and not what
     return bundle
 
 
-def check_in_child(folder: Path, *, timeout_s: float = CHECK_TIMEOUT_S) -> None:
+def check_in_child(folder: Path, budget: Budget | None = None) -> None:
     """Load the bundle in a child process, and let only the child come to harm.
+
+    What can be seen without opening a file is refused before there is a child.
 
     Raises:
         BundleError: when the child refuses it, is killed, or does not end in time.
     """
+    budget = budget or Budget()
+    require_folder(folder)
+    verify_sizes(folder, read_manifest(folder))
     root = str(Path(__file__).resolve().parents[2])
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     }
-    command = [sys.executable, "-m", "online_models.artifacts.check", str(folder.resolve())]
+    module = "online_models.artifacts.check"
+    command = [sys.executable, "-m", module, str(folder.absolute()), budget.encoded()]
     try:
         child = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="backslashreplace",
+            timeout=budget.check_s,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise BundleError(folder, f"its check took longer than {timeout_s:.0f} s") from error
+        raise BundleError(folder, f"its check took longer than {budget.check_s:.0f} s") from error
     if child.returncode == 0:
         return
     if child.returncode == 1 and child.stdout.strip():
@@ -58,14 +96,74 @@ def check_in_child(folder: Path, *, timeout_s: float = CHECK_TIMEOUT_S) -> None:
     raise BundleError(folder, f"its check ended with code {child.returncode} ({last[0]})")
 
 
+def check_created(folder: Path, manifest: Manifest, now_ms: int) -> None:
+    """Refuse a bundle of the future: it would be the newest of all for ever.
+
+    Raises:
+        BundleError: it is more than a day ahead of the clock.
+    """
+    if manifest.created_ts_ms > now_ms + _MAX_FUTURE_MS:
+        raise BundleError(
+            folder,
+            f"it was made at {manifest.created_ts_ms} ms, more than a day after now ({now_ms} ms): "
+            "set the clock right, here or where it was made",
+        )
+
+
 def main() -> int:
     """Check the bundle named by the first argument; the exit code is the answer."""
+    folder = Path(sys.argv[1])
+    budget = msgspec.json.decode(sys.argv[2], type=Budget) if len(sys.argv) > 2 else Budget()
+    _limit(budget)
+    return judge(lambda: _check(folder, budget), budget, sys.stdout.write)
+
+
+def judge(check: Callable[[], None], budget: Budget, say: Callable[[str], object]) -> int:
+    """Run a check and return its exit code; a reason is said.
+
+    Args:
+        check: raises `BundleError` where the bundle must not serve.
+        budget: that it had.
+        say: takes the reason.
+    """
     try:
-        load_bundle(Path(sys.argv[1]))
+        check()
     except BundleError as error:
-        print(error.reason)
-        return 1
-    return 0
+        reason = error.reason
+    except MemoryError:
+        reason = ""
+    except Exception as error:  # whatever a strange file makes a library raise
+        reason = f"its check failed ({type(error).__name__}: {error})"
+    else:
+        return 0
+    if not reason or "bad_alloc" in reason or "Failed to allocate" in reason:
+        reason = (
+            f"it needs more than {budget.memory_mib} MiB of memory (`model_memory_mib`) {reason}"
+        )
+    say(f"{reason.strip()}\n".encode("utf-8", "backslashreplace").decode())
+    return 1
+
+
+def _check(folder: Path, budget: Budget) -> None:
+    bundle = load_bundle(folder)
+    check_created(folder, bundle.manifest, system_clock())
+    check_latency(folder, bundle, budget.list_ms)
+
+
+def _limit(budget: Budget) -> None:
+    """Bound what this process may take; a limit that its system does not have is left out."""
+    used = getattr(psutil.Process().memory_info(), "data", 0)
+    _set_limit(resource.RLIMIT_DATA, used + budget.memory_mib * _MIB)
+    _set_limit(resource.RLIMIT_CPU, int(budget.check_s) + 1)
+    _set_limit(resource.RLIMIT_CORE, 0)
+    os.nice(_NICENESS)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _set_limit(which: int, value: int) -> None:
+    _, hard = resource.getrlimit(which)
+    resource.setrlimit(which, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
 
 if __name__ == "__main__":

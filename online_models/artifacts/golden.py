@@ -6,7 +6,8 @@ built for other vectors. All of them go through the public methods of `Bundle`.
 
 from __future__ import annotations
 
-import zipfile
+import hashlib
+import io
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -18,22 +19,33 @@ from freshet.core.errors import BundleError
 from freshet.core.events.schema import EVENT_TYPES, Item
 from freshet.core.state.records import EMBEDDING_DIM, HISTORY_LENGTH
 from online_models.artifacts.bundle import Bundle
-from online_models.artifacts.item_index import ExactIndex
-from online_models.artifacts.manifest import GOLDEN
+from online_models.artifacts.manifest import (
+    GOLDEN,
+    HASHES,
+    INDEX,
+    ITEM_IDS,
+    VECTORS,
+    Manifest,
+    read_verified,
+)
 from online_models.features import FEATURES
 from online_models.tasks import TASKS
 
 _CASES = 16
-_NEIGHBOURS = 10
-_SESSION_ITEMS = 4
-_ALIKE = 40
-_LEAST_RECALL = 0.9
+_MAX_CASES = 1024
+_QUESTIONS = ("features", "vectors", "types", "ages_s", "mask")
+_OPTIONAL = "recorded_of"
 _SEED = 20_130_228
 
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """Questions to a bundle, one row each, and its answers."""
+    """Questions to a bundle, one row each, and its answers.
+
+    Attributes:
+        recorded_of: (32,) digest of the items that answered; (0,) in bundles from before there was
+            one.
+    """
 
     features: NDArray[np.float32]
     probabilities: NDArray[np.float32]
@@ -44,6 +56,7 @@ class Golden:
     users: NDArray[np.float32]
     items_json: NDArray[np.uint8]
     embedded: NDArray[np.float32]
+    recorded_of: NDArray[np.uint8]
 
 
 def record_golden(folder: Path, bundle: Bundle, items: list[Item]) -> None:
@@ -74,6 +87,7 @@ def record_golden(folder: Path, bundle: Bundle, items: list[Item]) -> None:
         users=bundle.encode(vectors, types, ages_s, mask),
         items_json=np.frombuffer(msgspec.json.encode(kept), np.uint8),
         embedded=bundle.embed_items(kept),
+        recorded_of=_digest_of_items(bundle.manifest),
     )
     np.savez(folder / GOLDEN, **asdict(golden))
 
@@ -84,7 +98,7 @@ def check_golden(folder: Path, bundle: Bundle) -> None:
     Raises:
         BundleError: naming the first model that answers otherwise.
     """
-    golden = _read(folder)
+    golden = _read(folder, bundle.manifest)
     try:
         items = msgspec.json.decode(golden.items_json.tobytes(), type=list[Item])
         answers = {
@@ -110,43 +124,49 @@ def check_golden(folder: Path, bundle: Bundle) -> None:
                 f"its {model} is {difference:.2g} off its golden vectors, "
                 f"expected at most {tolerance:.2g}",
             )
-    _check_index(folder, bundle)
-
-
-def _check_index(folder: Path, bundle: Bundle) -> None:
-    """Compare the index with the exact search, for queries like a session: alike items' means.
-
-    A mean of items taken anywhere lies between all clusters, where no session is and where a
-    graph finds its way by luck.
-    """
-    vectors = bundle.item_vectors
-    if not len(vectors):
-        return
-    norms = np.linalg.norm(vectors, axis=1)
-    if not np.allclose(norms, 1, atol=1e-3):  # NaN fails too
-        raise BundleError(folder, "its item vectors are not of unit length")
-    rng = np.random.default_rng(_SEED)
-    exact = ExactIndex(vectors)
-    recalls = []
-    for first in rng.integers(0, len(vectors), _CASES).tolist():
-        alike, _ = exact.nearest(vectors[first], _ALIKE)
-        query = vectors[rng.choice(alike, _SESSION_ITEMS)].mean(axis=0)
-        expected, _ = exact.nearest(query, _NEIGHBOURS)
-        found, scores = bundle.nearest(query, _NEIGHBOURS)
-        if np.any(np.diff(scores) > 0):
-            raise BundleError(folder, "its index does not answer the nearest items first")
-        recalls.append(np.isin(expected, found).mean())
-    recall = float(np.mean(recalls))
-    if recall < _LEAST_RECALL:
+    strangers = {item.item_id for item in items} - set(bundle.item_ids)
+    if strangers:
         raise BundleError(
             folder,
-            f"its index finds {recall:.0%} of the nearest items, expected {_LEAST_RECALL:.0%}",
+            f"{len(strangers)} of the {len(items)} items of {GOLDEN} are not in {ITEM_IDS}, "
+            f"as {min(strangers)!r}",
         )
 
 
-def _read(folder: Path) -> Golden:
+def check_recorded_items(folder: Path, bundle: Bundle) -> None:
+    """Compare ids, hashes, vectors and index with those that the golden answers were recorded of.
+
+    Raises:
+        BundleError: one of them was exchanged afterwards.
+    """
+    recorded_of = _read(folder, bundle.manifest).recorded_of
+    if len(recorded_of) and not np.array_equal(recorded_of, _digest_of_items(bundle.manifest)):
+        raise BundleError(
+            folder,
+            f"{GOLDEN} was recorded with other items: {ITEM_IDS}, {HASHES}, {VECTORS} or {INDEX} "
+            "was exchanged afterwards",
+        )
+
+
+def _digest_of_items(manifest: Manifest) -> NDArray[np.uint8]:
+    """Return a (32,) digest of the files that say which item has which vector."""
+    names = sorted(manifest.files.keys() & {ITEM_IDS, HASHES, VECTORS, INDEX})
+    digests = "".join(f"{name} {manifest.files[name].sha256}\n" for name in names)
+    return np.frombuffer(hashlib.sha256(digests.encode()).digest(), np.uint8)
+
+
+def _read(folder: Path, manifest: Manifest) -> Golden:
+    content = read_verified(folder, manifest, GOLDEN)
+    names = [field.name for field in fields(Golden)]
     try:
-        with np.load(folder / GOLDEN, allow_pickle=False) as arrays:
-            return Golden(**{field.name: arrays[field.name] for field in fields(Golden)})
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in names if name != _OPTIONAL or name in arrays}
+    except Exception as error:  # an archive inside which each array has a header of its own
         raise BundleError(folder, f"{GOLDEN} cannot be read ({error})") from error
+    golden = Golden(**{_OPTIONAL: np.empty(0, np.uint8)} | found)
+    rows = {len(getattr(golden, name)) if getattr(golden, name).ndim else 0 for name in _QUESTIONS}
+    if len(rows) != 1 or not 0 < max(rows) <= _MAX_CASES:
+        raise BundleError(
+            folder, f"{GOLDEN} asks {sorted(rows)} questions, expected 1 to {_MAX_CASES}"
+        )
+    return golden

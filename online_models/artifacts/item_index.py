@@ -68,6 +68,18 @@ class GraphIndex:
         self._graph.set_ef(_SEARCH_BREADTH)
         self._graph.set_num_threads(1)
 
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The (n,) rows that it holds, in no order."""
+        return np.array(self._graph.get_ids_list(), np.int64)
+
+    def vectors_of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the (k, dim) vectors that it was built over, of k rows that it holds."""
+        found: NDArray[np.float32] = np.asarray(
+            self._graph.get_items(rows.tolist(), return_type="numpy"), np.float32
+        )
+        return found
+
     def nearest(self, vector: NDArray[np.float32], k: int) -> Nearest:
         """Return the at most k nearest rows and their scores, best first."""
         k = min(k, self._graph.get_current_count())

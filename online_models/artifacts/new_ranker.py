@@ -17,7 +17,14 @@ import numpy as np
 from freshet.core.events.schema import Item
 from online_models.artifacts.bundle import open_bundle
 from online_models.artifacts.golden import record_golden
-from online_models.artifacts.manifest import GOLDEN, RANKER, Manifest, read_manifest, seal
+from online_models.artifacts.manifest import (
+    GOLDEN,
+    RANKER,
+    Manifest,
+    read_manifest,
+    seal,
+    verify_files,
+)
 
 
 def write_with_ranker(
@@ -36,6 +43,7 @@ def write_with_ranker(
         BundleError: the base is damaged, or the ranker is no graph.
     """
     known = read_manifest(base)
+    verify_files(base, known)  # a new manifest would make damage look whole
     for name in known.files:
         if name not in {RANKER, GOLDEN}:
             _link(base / name, folder / name)

@@ -107,7 +107,7 @@ def _item_tower(weights: NDArray[np.float32]) -> bytes:
         helper.make_node("MatMul", ["content", "weights"], ["projected"]),
         *_normalise("projected", "vectors"),
     ]
-    return _graph(
+    return onnx_graph(
         nodes,
         inputs={"content": (TensorProto.FLOAT, ["n", CONTENT_DIM])},
         output=("vectors", ["n", EMBEDDING_DIM]),
@@ -131,7 +131,7 @@ def _encoder(rng: np.random.Generator) -> bytes:
         *_normalise("shifted", "users"),
     ]
     row = ["b", HISTORY_LENGTH]
-    return _graph(
+    return onnx_graph(
         nodes,
         inputs={
             "vectors": (TensorProto.FLOAT, [*row, EMBEDDING_DIM]),
@@ -172,7 +172,7 @@ def _ranker(rng: np.random.Generator) -> bytes:
         helper.make_node("Mul", ["click", "given_click"], ["following"]),
         helper.make_node("Concat", ["click", "following"], ["probabilities"], axis=1),
     ]
-    return _graph(
+    return onnx_graph(
         nodes,
         inputs={"features": (TensorProto.FLOAT, ["n", len(FEATURES)])},
         output=("probabilities", ["n", len(TASKS)]),
@@ -187,13 +187,23 @@ def _normalise(source: str, target: str) -> list[onnx.NodeProto]:
     ]
 
 
-def _graph(
+def onnx_graph(
     nodes: list[onnx.NodeProto],
     *,
     inputs: dict[str, tuple[int, list[Any]]],
-    output: tuple[str, list[Any]],
+    output: tuple[str, list[Any] | None],
     weights: dict[str, NDArray[Any]],
+    checked: bool = True,
 ) -> bytes:
+    """Return an ONNX graph with one output.
+
+    Args:
+        nodes: in the order of their computation.
+        inputs: element type and shape by name.
+        output: its name and shape; float32.
+        weights: arrays that nodes name.
+        checked: whether it must be one that ONNX allows.
+    """
     graph = helper.make_graph(
         nodes,
         "tiny",
@@ -203,7 +213,8 @@ def _graph(
     )
     opsets = [helper.make_opsetid("", _OPSET)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
-    onnx.checker.check_model(model)
+    if checked:
+        onnx.checker.check_model(model)
     serialized: bytes = model.SerializeToString()
     return serialized
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from freshet.core.clock import Clock
 from freshet.core.errors import BundleError
 from freshet.core.events.example_log import LoggedExample
+from online_models.artifacts.figures import numbers
 from online_models.artifacts.manifest import GOLDEN, RANKER
 from online_models.artifacts.new_ranker import write_with_ranker
 from online_models.artifacts.registry import Registry
@@ -255,10 +256,10 @@ class Follower:
     def _made_from(self, version: str) -> dict[str, int]:
         """Return which run made a ranker and from how many examples; nothing for one of a log."""
         try:
-            made = self._registry.manifest(version).metrics.get(MADE_BY, {})
+            made = numbers(self._registry.manifest(version).metrics, MADE_BY)
         except BundleError:
             return {}
-        return {name: made[name] for name in ("run", "examples") if name in made}
+        return {name: int(made[name]) for name in ("run", "examples") if name in made}
 
     def _found_kin(self) -> list[str]:
         """Return the published versions that differ from the one in use in their ranker alone."""

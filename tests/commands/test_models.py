@@ -1,5 +1,6 @@
 """`freshet models`: what is published, what is in use, and how to change that."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from click.testing import CliRunner, Result
 
 from freshet.commands.models import command, figures_table
 from freshet.core.errors import BundleError
-from online_models.artifacts.manifest import RANKER
+from online_models.artifacts import pointer
+from online_models.artifacts.manifest import RANKER, version_of
 from online_models.artifacts.registry import Registry
 from online_models.artifacts.tiny import publish_tiny_bundle, tiny_items, write_tiny_bundle
 
@@ -127,3 +129,61 @@ def test_help_teaches(verb: str) -> None:
     result = CliRunner().invoke(command, [verb, "--help"])
     assert result.exit_code == 0
     assert len(result.output.splitlines()) > 4
+
+
+STRANGE = [
+    {"test": 1, "tasks": [1], "remarks": "x"},
+    {"test": {"ranker": 7, "[/]": {"recall_at_20": "high"}}, "tasks": {"click": {"auc": None}}},
+    {"test": {"ranker": {"recall_at_20": None}}, "remarks": [1, "[/red] \u001b[2J"]},
+    {"test": {"ranker": []}, "tasks": {"[bold": {"true": 1, "auc": 0.5}}},
+]
+
+
+@pytest.mark.parametrize("metrics", STRANGE)
+def test_figures_of_a_stranger_are_listed_and_shown(tmp_path: Path, metrics: object) -> None:
+    """As far as they are figures; nothing ends for those that are not."""
+    version = publish_tiny_bundle(tmp_path, ITEMS)
+    made = msgspec.structs.replace(
+        Registry(tmp_path).manifest(version), metrics=metrics, version=""
+    )
+    named = msgspec.structs.replace(made, version=version_of(made))
+    (tmp_path / version).rename(tmp_path / named.version)
+    (tmp_path / named.version / "manifest.json").write_bytes(msgspec.json.encode(named))
+    (tmp_path / "CURRENT").write_text(f"{named.version}\n")
+    for arguments in (["list"], ["list", "--json"], ["show"], ["show", "--json"]):
+        result = run(tmp_path, *arguments)
+        assert result.exit_code == 0, result.exception
+        assert named.version in result.output
+
+
+def test_a_damaged_pointer_is_said_and_mended(tmp_path: Path) -> None:
+    """The list is shown all the same; `use` writes a good one."""
+    version = publish_tiny_bundle(tmp_path, ITEMS)
+    (tmp_path / "CURRENT").unlink()
+    (tmp_path / "CURRENT").mkdir()
+    listed = run(tmp_path, "list")
+    assert listed.exit_code == 0
+    assert version in listed.output
+    assert "`freshet models use VERSION` writes a good one" in " ".join(listed.output.split())
+    assert "CURRENT is a folder" in json.loads(run(tmp_path, "list", "--json").output)["fault"]
+    assert run(tmp_path, "use", version).exit_code == 0
+    assert Registry(tmp_path).current() == version
+
+
+def test_without_space_a_switch_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state of before, and nothing left behind."""
+    first, second = (publish_tiny_bundle(tmp_path, ITEMS, seed=seed) for seed in range(2))
+    before = sorted(path.name for path in tmp_path.iterdir())
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pointer.os, "fsync", fail)
+    for arguments in (["use", first], ["rollback"]):
+        result = run(tmp_path, *arguments)
+        assert isinstance(result.exception, BundleError)
+        assert "there is no space left" in str(result.exception)
+    assert Registry(tmp_path).current() == second
+    assert sorted(path.name for path in tmp_path.iterdir()) == before

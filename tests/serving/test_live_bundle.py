@@ -193,3 +193,80 @@ def test_binding_twice_changes_nothing(registry: Registry, table: Any) -> None:
 
 def _empty_record() -> Any:
     return unpack_items([None])
+
+
+async def test_whatever_loading_raises_the_old_one_serves_on(
+    following: LiveBundle, folder: Path, items: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library may raise anything for a strange file."""
+    await following.refresh()
+    good, before = following.version, swaps("rejected")
+    publish_tiny_bundle(folder, items, seed=8)
+    for error in (MemoryError(), RecursionError(), OverflowError(), RuntimeError(), KeyError()):
+        live = LiveBundle(Registry(folder, checker=load_bundle), following._table)
+        live.current = following.current
+
+        def fail(*_: object, raised: Exception = error) -> None:
+            raise raised
+
+        monkeypatch.setattr(Registry, "load", fail)
+        await live.refresh()
+        assert live.version == good
+    assert swaps("rejected") == before + 5
+
+
+async def test_a_start_with_a_bad_bundle_goes_to_the_newest_good_one(
+    following: LiveBundle, folder: Path, items: Any
+) -> None:
+    """Also where nobody can read which one is meant; without any, there is no model."""
+    good = following._candidates.next(None)
+    assert good is not None
+    bad = publish_tiny_bundle(folder, items, seed=9)
+    corrupt(folder, bad, "ranker.onnx")
+    await following.refresh()
+    assert following.version == good
+    (folder / "CURRENT").write_bytes(b"\xff\xfe")
+    another = LiveBundle(Registry(folder, checker=load_bundle), following._table)
+    await another.refresh()
+    assert another.version == good
+    corrupt(folder, good, "ranker.onnx")
+    none = LiveBundle(Registry(folder, checker=load_bundle), following._table)
+    await none.refresh()
+    assert none.version == "none"
+
+
+async def test_a_bundle_that_was_incomplete_is_taken_when_it_is_whole(
+    following: LiveBundle, folder: Path, items: Any
+) -> None:
+    """Its files may arrive after the manifest."""
+    await following.refresh()
+    late = publish_tiny_bundle(folder, items, seed=10)
+    (folder / late / "vectors.npy").rename(folder / "vectors.npy")
+    await following.refresh()
+    assert following.version != late
+    (folder / "vectors.npy").rename(folder / late / "vectors.npy")
+    await following.refresh()
+    await following.refresh()
+    assert following.version == late
+
+
+async def test_an_item_on_which_the_tower_fails_has_no_vector(
+    following: LiveBundle, table: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others of its batch have, and nothing ends."""
+    await following.refresh()
+    bound = following.current
+    assert bound is not None
+    embed = type(bound.bundle).embed_items
+
+    def fails(bundle: Any, items: Any) -> Any:
+        if any(item.item_id == "late-2" for item in items):
+            raise RuntimeError("this one")
+        return embed(bundle, items)
+
+    monkeypatch.setattr(type(bound.bundle), "embed_items", fails)
+    table.offer([Item(item_id=f"late-{n}", title=f"amber moon {n}") for n in range(4)])
+    await following.embed_new_items()
+    await following.embed_new_items()
+    has = [bool(bound.has_vector[table.row(f"late-{n}")]) for n in range(4)]
+    assert has == [True, True, False, True]

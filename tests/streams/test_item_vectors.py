@@ -1,9 +1,13 @@
 """The user fold follows the bundle in use."""
 
+import os
 from pathlib import Path
+
+import pytest
 
 from freshet.core.events.partition import item_hashes
 from online_models.artifacts.tiny import publish_tiny_bundle, tiny_items
+from streams import item_vectors as module
 from streams.item_vectors import NO_VECTORS, LiveVectors
 from streams.user_embedding import row_of
 
@@ -43,3 +47,72 @@ def test_a_broken_bundle_leaves_the_old_vectors(tmp_path: Path) -> None:
         file.write_bytes(b"broken")
     vectors.refresh()
     assert vectors.current is before
+
+
+def a_worker(models: Path) -> LiveVectors:
+    """Follows a registry in which a bundle is in use."""
+    vectors = LiveVectors(models)
+    publish_tiny_bundle(models, tiny_items(3), seed=1)
+    vectors.refresh()
+    assert vectors.current is not NO_VECTORS
+    return vectors
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, Path.touch, None])
+def test_a_damaged_pointer_leaves_the_old_vectors(tmp_path: Path, make: object) -> None:
+    """A FIFO, a folder, nothing in it, or bytes that are no text; a start finds the same."""
+    vectors = a_worker(tmp_path)
+    before = vectors.current
+    (tmp_path / "CURRENT").unlink()
+    if make:
+        make(tmp_path / "CURRENT")  # type: ignore[operator]
+    else:
+        (tmp_path / "CURRENT").write_bytes(b"\xff\xfe 7")
+    vectors.refresh()
+    assert vectors.current is before
+    again = LiveVectors(tmp_path)
+    again.refresh()
+    assert again.current.tag == before.tag
+
+
+def test_a_bundle_that_the_server_refuses_is_refused(tmp_path: Path) -> None:
+    """Though its vectors are whole: a user's vector and the index are of one bundle."""
+    vectors = a_worker(tmp_path)
+    before = vectors.current
+    version = publish_tiny_bundle(tmp_path, tiny_items(3), seed=2)
+    (tmp_path / version / "ranker.onnx").write_bytes(b"")
+    vectors.refresh()
+    assert vectors.current is before
+
+
+async def test_it_follows_aside_and_survives_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is raised, the vectors stay; the next bundle is taken."""
+    vectors = a_worker(tmp_path)
+    before = vectors.current
+    publish_tiny_bundle(tmp_path, tiny_items(3), seed=2)
+    turns = 0
+
+    class EndedError(Exception):
+        pass
+
+    async def turn(_: float) -> None:
+        nonlocal turns
+        turns += 1
+        if turns == 2:
+            assert vectors.current is before
+            monkeypatch.undo()
+            monkeypatch.setattr(module.asyncio, "sleep", turn)
+            publish_tiny_bundle(tmp_path, tiny_items(3), seed=3)
+        if turns == 3:
+            raise EndedError
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(module.asyncio, "sleep", turn)
+    monkeypatch.setattr(module.ItemVectors, "load", fail)
+    with pytest.raises(EndedError):
+        await vectors.follow()
+    assert vectors.current.tag not in {0, before.tag}

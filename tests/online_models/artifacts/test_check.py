@@ -12,7 +12,8 @@ import pytest
 
 from freshet.core.errors import BundleError
 from online_models.artifacts import check
-from online_models.artifacts.check import check_in_child, load_bundle
+from online_models.artifacts.check import check_created, check_in_child, judge, load_bundle
+from online_models.artifacts.checks.budget import Budget
 from online_models.artifacts.manifest import (
     ENCODER,
     GOLDEN,
@@ -274,7 +275,7 @@ def test_a_child_that_does_not_end_is_a_refusal(
     python.chmod(0o755)
     monkeypatch.setattr(check.sys, "executable", str(python))
     with pytest.raises(BundleError, match="took longer than"):
-        check_in_child(pristine, timeout_s=0.2)
+        check_in_child(pristine, Budget(check_s=0.2))
 
 
 def test_a_child_that_fails_otherwise_is_a_refusal(
@@ -287,3 +288,53 @@ def test_a_child_that_fails_otherwise_is_a_refusal(
     monkeypatch.setattr(check.sys, "executable", str(python))
     with pytest.raises(BundleError, match=r"ended with code 7 \(no memory\)"):
         check_in_child(pristine)
+
+
+@pytest.mark.parametrize(
+    ("raised", "words"),
+    [
+        (None, ""),
+        (BundleError("x", "it is \ud800 wrong"), r"it is \ud800 wrong"),
+        (MemoryError(), "it needs more than 7 MiB of memory"),
+        (RuntimeError("std::bad_alloc"), "it needs more than 7 MiB of memory"),
+        (RecursionError("too deep"), "its check failed (RecursionError: too deep)"),
+        (OverflowError("too large"), "its check failed (OverflowError: too large)"),
+    ],
+)
+def test_whatever_is_raised_is_a_reason(raised: Exception | None, words: str) -> None:
+    """In words that any terminal can show."""
+
+    def check_it() -> None:
+        if raised:
+            raise raised
+
+    said: list[str] = []
+    assert judge(check_it, Budget(memory_mib=7), said.append) == (raised is not None)
+    assert "".join(said).startswith(words)
+    assert "".join(said).isprintable() or said[0].endswith("\n")
+
+
+def test_a_bundle_of_tomorrow_passes_and_of_the_day_after_does_not(pristine: Path) -> None:
+    """Clocks differ; but it would be the newest for ever."""
+    manifest = read_manifest(pristine)
+    day_ms = 86_400_000
+    check_created(pristine, manifest, manifest.created_ts_ms - day_ms)
+    with pytest.raises(BundleError, match="more than a day after now"):
+        check_created(pristine, manifest, manifest.created_ts_ms - day_ms - 1)
+
+
+def test_what_is_there_without_the_manifest_is_no_reason_for_a_child(
+    copied: Copied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that is still copied is refused at once."""
+    monkeypatch.setattr(check.subprocess, "run", None)
+    folder = copied()
+    (folder / VECTORS).unlink()
+    with pytest.raises(BundleError, match=f"{VECTORS} cannot be read"):
+        check_in_child(folder)
+
+
+def test_the_child_measures_less_than_a_tick(pristine: Path) -> None:
+    """Though its processor time is limited, which makes the clock of the process a coarse one."""
+    with pytest.raises(BundleError, match=r"it takes 0\.[1-9].* ms of processor time for a list"):
+        check_in_child(pristine, Budget(list_ms=0.001))

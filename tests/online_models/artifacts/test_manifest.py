@@ -52,10 +52,10 @@ def rewrite(folder: Path, **changes: Any) -> None:
 
 def resealed(folder: Path, **changes: Any) -> None:
     """Change fields, and name the content anew: only the content is wrong then."""
-    from online_models.artifacts.manifest import _version_of
+    from online_models.artifacts.manifest import version_of
 
     manifest = msgspec.structs.replace(read_manifest(folder), **changes)
-    version = _version_of(msgspec.structs.replace(manifest, version=""))
+    version = version_of(msgspec.structs.replace(manifest, version=""))
     whole = msgspec.structs.replace(manifest, version=version)
     (folder / MANIFEST).write_bytes(msgspec.json.encode(whole))
 

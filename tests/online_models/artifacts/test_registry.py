@@ -1,5 +1,6 @@
 """The registry: a version appears whole, the pointer moves at once, a refusal changes nothing."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -172,3 +173,55 @@ def test_the_same_content_has_the_same_version(tmp_path: Path) -> None:
     other = write_tiny_bundle(tmp_path / "other", ITEMS, seed=1).version
     assert same[0] == same[1] != other
     assert read_manifest(tmp_path / "other").version == other
+
+
+def test_what_passed_is_not_checked_again(tmp_path: Path, pristine: Path) -> None:
+    """But its digests are compared, and another bundle is checked."""
+    checked: list[Path] = []
+    registry = Registry(tmp_path / "models", checker=checked.append)
+    version = registry.publish(pristine)
+    registry.check(version)
+    Registry(tmp_path / "models", checker=checked.append).check(version)
+    assert len(checked) == 1
+    (registry.path(version) / RANKER).write_bytes(b"")
+    with pytest.raises(BundleError, match=r"ranker\.onnx has 0 bytes"):
+        registry.check(version)
+
+
+def test_a_damaged_version_is_mended_by_publishing_it_again(
+    registry: Registry, pristine: Path
+) -> None:
+    """Its place is taken by the whole one."""
+    version = registry.publish(pristine)
+    before = snapshot(registry.models_dir)
+    (registry.path(version) / RANKER).write_bytes(b"")
+    assert registry.publish(pristine) == version
+    assert snapshot(registry.models_dir) == before
+
+
+@pytest.mark.parametrize("place", ["rename", "write_bytes"])
+def test_without_space_nothing_changes(
+    registry: Registry, pristine: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """A sentence, the state of before, and nothing left."""
+    publish_tiny_bundle(registry.models_dir, ITEMS)
+    before = snapshot(registry.models_dir)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, place, fail)
+    with pytest.raises(BundleError, match="there is no space left"):
+        registry.publish(pristine)
+    monkeypatch.undo()
+    assert snapshot(registry.models_dir) == before
+    assert not list(registry.models_dir.glob(".staging-*"))
+
+
+def test_a_version_that_is_a_link_is_refused(registry: Registry, pristine: Path) -> None:
+    """What it leads to may change at any time."""
+    version = read_manifest(pristine).version
+    registry.models_dir.mkdir()
+    (registry.models_dir / version).symlink_to(pristine)
+    with pytest.raises(BundleError, match="is a symbolic link"):
+        registry.load(version)
