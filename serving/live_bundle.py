@@ -21,7 +21,7 @@ from freshet.core.events.schema import Item
 from freshet.core.metrics import ITEMS_KNOWN, MODEL_INFO, MODEL_SWAPS
 from freshet.core.state.records import EMBEDDING_DIM
 from online_models.artifacts.bundle import Bundle
-from online_models.artifacts.candidates import Candidates
+from online_models.artifacts.candidates import MAX_ATTEMPTS, Candidates
 from online_models.artifacts.registry import Registry
 from online_models.maths.topk import top_k
 from serving.item_table import ItemTable, Rows, grown
@@ -157,7 +157,10 @@ class LiveBundle:
         Where nothing is in use, the newest version that may serve does as well. Whatever a bundle
         makes a library raise, this does not.
         """
-        while version := await asyncio.to_thread(self._candidates.next, self._in_use):
+        for _ in range(MAX_ATTEMPTS):
+            version = await asyncio.to_thread(self._candidates.next, self._in_use)
+            if version is None:
+                return
             try:
                 bound = await asyncio.to_thread(self._load, version, self._table.ids[:])
                 await self._embed(bound)

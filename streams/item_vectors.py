@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.state.records import EMBEDDING_DIM
-from online_models.artifacts.candidates import Candidates
+from online_models.artifacts.candidates import MAX_ATTEMPTS, Candidates
 from online_models.artifacts.checks.budget import Budget
 from online_models.artifacts.registry import Registry
 from online_models.artifacts.vectors import ItemVectors
@@ -78,7 +78,10 @@ class LiveVectors:
 
     def refresh(self) -> None:
         """Load the current bundle's vectors when it is another one than before."""
-        while version := self._candidates.next(self._version):
+        for _ in range(MAX_ATTEMPTS):
+            version = self._candidates.next(self._version)
+            if version is None:
+                return
             if table := self._load(version):
                 self._use(version, table)
 

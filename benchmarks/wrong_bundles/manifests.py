@@ -39,7 +39,7 @@ def cases() -> Iterator[Case]:
         ("created_ts_ms", -(10**14), "created_ts_ms is"),
         ("created_ts_ms", _YEAR_3000_MS, "created_ts_ms is"),
         ("created_ts_ms", 10**18, "created_ts_ms is"),
-        ("created_ts_ms", 0, "created_ts_ms is"),
+        ("created_ts_ms", -1, "created_ts_ms is"),
         ("created_ts_ms", "yesterday", _NO_MANIFEST),
         ("format", 2, "its format is 2"),
         ("format", 10**18, "its format is"),

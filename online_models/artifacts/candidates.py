@@ -17,9 +17,11 @@ from typing import Final
 from freshet.core.errors import BundleError
 from online_models.artifacts.registry import Registry
 
+MAX_ATTEMPTS: Final = 10
+"""Versions that are tried before anything else is done; the next look goes on with others."""
+
 _AGAIN_S: Final = 60.0
 _ENTRIES: Final = 256
-_FALLBACKS: Final = 10
 
 Signature = tuple[tuple[object, ...], ...]
 
@@ -60,7 +62,7 @@ class Candidates:
         if in_use is not None or not (damaged or wanted):
             return None
         others = (version for version in self._others() if version != wanted)
-        return next(filter(self._may_try, islice(others, _FALLBACKS)), None)
+        return next(filter(self._may_try, others), None)
 
     def refuse(self, version: str, error: Exception) -> None:
         """Note that a version cannot be used; what it lies in is looked at again later.
@@ -86,11 +88,13 @@ class Candidates:
         return still
 
     def _others(self) -> Iterator[str]:
-        """Yield the published versions, the newest first."""
+        """Yield the published versions: first those that passed before, and the newest first."""
         try:
-            yield from reversed(self._registry.versions())
+            versions = self._registry.versions()[::-1]
         except OSError as error:
             self._say_once(f"{self._registry.models_dir} cannot be read: {error}")
+            return
+        yield from sorted(versions, key=self._registry.passed, reverse=True)
 
     def _signature(self, version: str) -> Signature:
         """Return what changes when a file of a version does; empty where it cannot be seen."""

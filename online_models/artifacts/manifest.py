@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from freshet.core.errors import BundleError
-from freshet.core.events.schema import EARLIEST_TS_MS, LATEST_TS_MS
+from freshet.core.events.schema import LATEST_TS_MS
 from freshet.core.state.records import EMBEDDING_DIM
 from online_models.artifacts.files import read_bytes, sha256_of, size_of
 from online_models.content import CONTENT_SCHEMA
@@ -266,8 +266,10 @@ def version_of(draft: Manifest) -> str:
         ValueError: it was made at no time that we know.
     """
     digest = hashlib.sha256(msgspec.json.encode(draft, order="deterministic")).hexdigest()
-    if not EARLIEST_TS_MS <= draft.created_ts_ms <= LATEST_TS_MS:
-        raise ValueError(f"created_ts_ms is {draft.created_ts_ms}, expected a time in 1990 to 2099")
+    if not 0 <= draft.created_ts_ms <= LATEST_TS_MS:
+        raise ValueError(
+            f"created_ts_ms is {draft.created_ts_ms}, expected a time from 1970 to 2099"
+        )
     created = datetime.fromtimestamp(draft.created_ts_ms / 1000, UTC)
     return f"{created:%Y%m%dT%H%M%S}-{digest[:8]}"
 

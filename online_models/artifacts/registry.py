@@ -119,6 +119,10 @@ class Registry:
             self._checker(folder)
             self._receipts.add(folder, version)
 
+    def passed(self, version: str) -> bool:
+        """Return whether a version passed its check on this machine before."""
+        return self._receipts.has(self.models_dir / version, version)
+
     def load(self, version: str) -> Bundle:
         """Return a version, checked in this process: sizes, digests, schemas, golden vectors.
 

@@ -120,3 +120,15 @@ def test_nothing_is_published(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for name in ("none", "file", "file/below"):
         assert Candidates(Registry(tmp_path / name)).next(None) is None
+
+
+def test_what_passed_here_before_comes_first(tmp_path: Path, versions: list[str]) -> None:
+    """Before newer ones that nobody looked at: each may take minutes to be refused."""
+    (tmp_path / CURRENT).write_bytes(b"")
+    (tmp_path / f".checked-{versions[2]}").unlink()
+    candidates = Candidates(Registry(tmp_path))
+    tried = []
+    while version := candidates.next(None):
+        tried.append(version)
+        candidates.refuse(version, REFUSAL)
+    assert tried == [versions[1], versions[0], versions[2]]
