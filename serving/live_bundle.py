@@ -22,6 +22,7 @@ from freshet.core.metrics import ITEMS_KNOWN, MODEL_INFO, MODEL_SWAPS
 from freshet.core.state.records import EMBEDDING_DIM
 from online_models.artifacts.bundle import Bundle
 from online_models.artifacts.candidates import MAX_ATTEMPTS, Candidates
+from online_models.artifacts.check import end_checks
 from online_models.artifacts.registry import Registry
 from online_models.maths.topk import top_k
 from serving.item_table import ItemTable, Rows, grown
@@ -145,11 +146,14 @@ class LiveBundle:
 
     async def run(self) -> None:
         """Follow the registry and give new items their vectors, for ever."""
-        while True:
-            await self.refresh()
-            self.looked = True
-            await self.embed_new_items()
-            await asyncio.sleep(POLL_S)
+        try:
+            while True:
+                await self.refresh()
+                self.looked = True
+                await self.embed_new_items()
+                await asyncio.sleep(POLL_S)
+        finally:
+            end_checks()
 
     async def refresh(self) -> None:
         """Put the registry's current version in use when it is another one and may serve.

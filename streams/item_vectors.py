@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from freshet.core.state.records import EMBEDDING_DIM
 from online_models.artifacts.candidates import MAX_ATTEMPTS, Candidates
+from online_models.artifacts.check import end_checks
 from online_models.artifacts.checks.budget import Budget
 from online_models.artifacts.registry import Registry
 from online_models.artifacts.vectors import ItemVectors
@@ -87,11 +88,14 @@ class LiveVectors:
 
     async def follow(self) -> None:
         """Refresh for ever, and read aside: the vectors change between two micro-batches."""
-        while True:
-            await asyncio.sleep(POLL_S)
-            while version := await asyncio.to_thread(self._candidates.next, self._version):
-                if table := await asyncio.to_thread(self._load, version):
-                    self._use(version, table)
+        try:
+            while True:
+                await asyncio.sleep(POLL_S)
+                while version := await asyncio.to_thread(self._candidates.next, self._version):
+                    if table := await asyncio.to_thread(self._load, version):
+                        self._use(version, table)
+        finally:
+            end_checks()
 
     def _load(self, version: str) -> VectorTable | None:
         """Return the vectors of a version, None where it is refused."""

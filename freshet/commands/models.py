@@ -132,6 +132,8 @@ def diff(registry: Registry, old: str | None, new: str | None, *, as_json: bool)
     old = old or registry.previous()
     if old is None:
         raise BundleError(registry.models_dir, "no version was in use before; name two")
+    for version in (old, new):
+        registry.check(version)  # their rankers are asked in this process
     found = differences(registry.path(old), registry.path(new))
     if as_json:
         click.echo(msgspec.json.encode(found))

@@ -161,7 +161,7 @@ def open_bundle(folder: Path) -> Bundle:
 
     return Bundle(
         manifest=manifest,
-        item_ids=_read_item_ids(folder, manifest),
+        item_ids=read_item_ids(folder, manifest),
         items=items,
         index=_open_index(folder, manifest, items.vectors),
         ranker=model(RANKER),
@@ -170,7 +170,12 @@ def open_bundle(folder: Path) -> Bundle:
     )
 
 
-def _read_item_ids(folder: Path, manifest: Manifest) -> list[str]:
+def read_item_ids(folder: Path, manifest: Manifest) -> list[str]:
+    """Return the (n,) ids of the bundle in `folder`, row by row.
+
+    Raises:
+        BundleError: they are not what the manifest says.
+    """
     try:
         item_ids = msgspec.json.decode(read_verified(folder, manifest, ITEM_IDS), type=list[str])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

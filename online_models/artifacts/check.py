@@ -38,6 +38,7 @@ CHECKS_VERSION: Final = 2
 _MAX_FUTURE_MS: Final = 86_400_000
 _NICENESS: Final = 5
 _MIB: Final = 1 << 20
+_running: set[subprocess.Popen[str]] = set()
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -72,28 +73,48 @@ def check_in_child(folder: Path, budget: Budget | None = None) -> None:
     }
     module = "online_models.artifacts.check"
     command = [sys.executable, "-m", module, str(folder.absolute()), budget.encoded()]
+    child = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="backslashreplace",
+    )
+    _running.add(child)
     try:
-        child = subprocess.run(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="backslashreplace",
-            timeout=budget.check_s,
-            check=False,
-        )
+        said, failed_with = child.communicate(timeout=budget.check_s)
     except subprocess.TimeoutExpired as error:
         raise BundleError(folder, f"its check took longer than {budget.check_s:.0f} s") from error
-    if child.returncode == 0:
-        return
-    if child.returncode == 1 and child.stdout.strip():
-        raise BundleError(folder, child.stdout.strip())
-    if child.returncode < 0:
-        name = signal.Signals(-child.returncode).name
-        raise BundleError(folder, f"its check was ended by {name}")
-    last = child.stderr.strip().splitlines()[-1:] or ["no message"]
-    raise BundleError(folder, f"its check ended with code {child.returncode} ({last[0]})")
+    finally:
+        child.kill()
+        child.wait()
+        _running.discard(child)
+    if fault := _fault(child.returncode, said.strip(), failed_with.strip()):
+        raise BundleError(folder, fault)
+
+
+def end_checks() -> None:
+    """End the checks of this process, which stops: a thread that waits for one would hold it up."""
+    for child in tuple(_running):
+        child.kill()
+
+
+def _fault(code: int, said: str, failed_with: str) -> str:
+    """Return what a child that ended found; nothing where the bundle may serve.
+
+    >>> _fault(0, "", ""), _fault(-9, "", ""), _fault(1, "it is old", "")
+    ('', 'its check was ended by SIGKILL', 'it is old')
+    """
+    if code == 0:
+        return ""
+    if code == 1 and said:
+        return said
+    if code < 0:
+        return f"its check was ended by {signal.Signals(-code).name}"
+    last = failed_with.splitlines()[-1:] or ["no message"]
+    return f"its check ended with code {code} ({last[0]})"
 
 
 def check_created(folder: Path, manifest: Manifest, now_ms: int) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 
-from online_models.artifacts.manifest import ITEM_IDS, RANKER, Manifest, read_manifest
+from online_models.artifacts.bundle import read_item_ids
+from online_models.artifacts.manifest import RANKER, Manifest, read_manifest, read_verified
 from online_models.artifacts.sessions import OnnxModel
 from online_models.features import FEATURES
 
@@ -47,9 +47,13 @@ def differences(old: Path, new: Path) -> Differences:
     before, after = read_manifest(old), read_manifest(new)
     names = sorted(before.files.keys() | after.files.keys())
     files = [name for name in names if before.files.get(name) != after.files.get(name)]
-    old_ids, new_ids = _item_ids(old), _item_ids(new)
+    old_ids, new_ids = set(read_item_ids(old, before)), set(read_item_ids(new, after))
     probes = np.random.default_rng(_SEED).normal(0, 1, (_PROBES, len(FEATURES))).astype(np.float32)
-    scores = np.stack([OnnxModel(folder / RANKER)(features=probes)[:, 0] for folder in (old, new)])
+    rankers = [
+        OnnxModel(folder / RANKER, read_verified(folder, manifest, RANKER))
+        for folder, manifest in ((old, before), (new, after))
+    ]
+    scores = np.stack([ranker(features=probes)[:, 0] for ranker in rankers])
     ranks = np.argsort(np.argsort(scores, axis=1, kind="stable"), axis=1)
     return Differences(
         old=before.version,
@@ -61,10 +65,6 @@ def differences(old: Path, new: Path) -> Differences:
         rank_correlation=round(float(np.asarray(np.corrcoef(ranks))[0, 1]), 4),
         score_difference=round(float(np.abs(scores[1] - scores[0]).mean()), 6),
     )
-
-
-def _item_ids(folder: Path) -> set[str]:
-    return set(msgspec.json.decode((folder / ITEM_IDS).read_bytes(), type=list[str]))
 
 
 def _figures(before: Manifest, after: Manifest) -> dict[str, tuple[float, float]]:

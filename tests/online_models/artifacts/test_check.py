@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -12,7 +14,13 @@ import pytest
 
 from freshet.core.errors import BundleError
 from online_models.artifacts import check
-from online_models.artifacts.check import check_created, check_in_child, judge, load_bundle
+from online_models.artifacts.check import (
+    check_created,
+    check_in_child,
+    end_checks,
+    judge,
+    load_bundle,
+)
 from online_models.artifacts.checks.budget import Budget
 from online_models.artifacts.manifest import (
     ENCODER,
@@ -327,7 +335,7 @@ def test_what_is_there_without_the_manifest_is_no_reason_for_a_child(
     copied: Copied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder that is still copied is refused at once."""
-    monkeypatch.setattr(check.subprocess, "run", None)
+    monkeypatch.setattr(check.subprocess, "Popen", None)
     folder = copied()
     (folder / VECTORS).unlink()
     with pytest.raises(BundleError, match=f"{VECTORS} cannot be read"):
@@ -338,3 +346,28 @@ def test_the_child_measures_less_than_a_tick(pristine: Path) -> None:
     """Though its processor time is limited, which makes the clock of the process a coarse one."""
     with pytest.raises(BundleError, match=r"it takes 0\.[1-9].* ms of processor time for a list"):
         check_in_child(pristine, Budget(list_ms=0.001))
+
+
+def test_a_check_ends_with_the_process_that_asked(
+    pristine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that stops does not wait for two minutes."""
+    started = threading.Event()
+
+    class Noticed(set[object]):
+        def add(self, child: object) -> None:
+            super().add(child)
+            started.set()
+
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexec tail -f /dev/null\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(check.sys, "executable", str(python))
+    monkeypatch.setattr(check, "_running", Noticed())
+    with ThreadPoolExecutor(1) as pool:
+        verdict = pool.submit(check_in_child, pristine)
+        assert started.wait(30)
+        end_checks()
+        with pytest.raises(BundleError, match="its check was ended by SIGKILL"):
+            verdict.result(30)
+    assert not check._running
