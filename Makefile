@@ -7,7 +7,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo test check faults bench docs pin clean system-packages
+.PHONY: help setup demo test check faults mutants bench docs pin clean system-packages
 
 export PYTHON ?= python3
 VENV := .venv
@@ -50,6 +50,9 @@ check: $(VENV)/.setup ## Lint, types, import arrows and unit tests (under a minu
 
 faults: system-packages $(VENV)/.setup ## Pull every plug, and write what held into RESULTS.md
 	$(BIN)/python -m pytest tests/faults --results RESULTS.md $(ARGS)
+
+mutants: $(VENV)/.setup ## Plant bugs one at a time, and see that unit tests find them (ten minutes)
+	$(BIN)/python scripts/mutants/plant.py $(ARGS)
 
 bench: export FRESHET_NO_BROWSER := 1
 bench: system-packages $(VENV)/.demo ## Measure ingest, freshness, scale, memory, serving; half an hour
