@@ -157,8 +157,8 @@ PLANTED = (
     Planted(
         "what an outbox holds is told in the order of its names",
         "streams/outbox.py",
-        "ends = sorted(map(int, found))",
-        "ends = list(map(int, sorted(found)))",
+        "ends = sorted(int(name) for name in entries if name.isdecimal())",
+        "ends = [int(name) for name in sorted(entries) if name.isdecimal()]",
         ("tests/streams/test_outbox.py", "tests/streams/test_user_shell_outbox.py"),
     ),
     # --- the store ---
@@ -304,9 +304,8 @@ PLANTED = (
     Planted(
         "an answer of Redis older than an erasure is remembered",
         "serving/user_state.py",
-        "        if forgotten == self._forgotten:  # else the answer may be older than an erasure\n"
-        "            self._remember(user_id, blobs)",
-        "        self._remember(user_id, blobs)",
+        "if forgotten == self._forgotten:",
+        "if True:",
         ("tests/serving/test_user_state.py",),
     ),
     # --- the registry ---
