@@ -6,6 +6,7 @@ import asyncio
 
 import click
 
+from freshet.core.descriptors import raise_descriptor_limit
 from freshet.core.logging import configure_logging
 from freshet.core.settings import load_settings
 
@@ -29,6 +30,7 @@ def command(host: str | None, port: int | None) -> None:
 
     from serving.server import run_server
 
+    raise_descriptor_limit()  # each feed is a socket
     settings = load_settings(http_host=host, http_port=port)
     configure_logging("server", settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -21,7 +21,7 @@ MAX_RETRY_S: Final = 5.0  # for a read, which is cheap
 MAX_COMPUTED_RETRY_S: Final = 60.0  # for a whole list, which is not
 PATIENT_TRIES: Final = 4  # reads; then a list is sent that rests on an older state, and says so
 
-Fingerprint = tuple[int, bytes, bytes]
+Fingerprint = tuple[int, bytes, bytes, tuple[str, ...]]
 
 
 class Reason(Enum):
@@ -38,7 +38,8 @@ def fingerprint(user: UserState) -> Fingerprint:
     A push for an impression would make more of them.
     """
     record = user.record
-    return int(interactions(record)), record["history"].tobytes(), user.unwanted.tobytes()
+    history, unwanted = record["history"].tobytes(), user.unwanted.tobytes()
+    return int(interactions(record)), history, unwanted, user.damaged
 
 
 def missing_of(stages: Stages) -> frozenset[str]:

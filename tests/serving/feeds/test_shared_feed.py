@@ -44,7 +44,7 @@ def reason(feed: SharedFeed, user: UserState | None) -> Reason | None:
 
 
 def test_all_of_the_state_but_impressions_makes_a_list() -> None:
-    """Interactions, the history and rejections."""
+    """Interactions, the history, rejections, and what was damaged and is mended."""
     cold = cold_user()
     impressions = cold_user()
     impressions.record["type_counts"][0] = 9
@@ -54,8 +54,9 @@ def test_all_of_the_state_but_impressions_makes_a_list() -> None:
     seen = cold_user()
     seen.record["history"][0]["item"] = 7
     rejected = UserState(cold.record, unwanted=np.array([(7, 200, 8)], UNWANTED_DTYPE))
-    prints = [fingerprint(each) for each in (cold, clicked, seen, rejected)]
-    assert len(set(prints)) == 4
+    damaged = UserState(cold.record, damaged=("past",))
+    prints = [fingerprint(each) for each in (cold, clicked, seen, rejected, damaged)]
+    assert len(set(prints)) == 5
 
 
 def test_what_may_come_by_itself_is_missing() -> None:

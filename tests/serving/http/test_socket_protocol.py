@@ -54,7 +54,7 @@ async def serving(
     try:
         yield listener.getsockname()[1], server
     finally:
-        server.should_exit = True
+        server.should_exit = server.force_exit = True  # also when a connection is left
         await running
 
 
