@@ -12,6 +12,7 @@ Law 7 of the design: every answer says what it is. `Quality` and `degraded` are 
 | degraded     | what was missing |
 |--------------|------------------|
 | user_state   | Redis is away or a record damaged: the user as last seen here, or as a new one |
+| state_behind | events wait in Kafka and no worker applies them: the list rests on an older state |
 | item_state   | the item state is not following its changes, or a part of it is damaged |
 | kafka        | Kafka is away: newer events are not in, and the answer is not logged |
 | model        | no bundle is loaded |

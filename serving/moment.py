@@ -42,6 +42,7 @@ class State:
 
     Attributes:
         is_log_away: whether answers cannot be logged, nor new events come in.
+        is_behind: whether events wait that nobody applies.
     """
 
     settings: Settings
@@ -52,6 +53,7 @@ class State:
     sessions: UserSessions
     sources: SourceWeights
     is_log_away: Callable[[], bool] = lambda: False
+    is_behind: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ async def hydrate(
     stages.restart_budget()  # waiting for an event was the client's wish
     if user.damaged:
         stages.left_out("user_state")
+    if state.is_behind():
+        stages.left_out("state_behind")
     if state.is_log_away():
         stages.left_out("kafka")
     if not (state.items.following and state.items.complete):

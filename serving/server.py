@@ -48,6 +48,7 @@ from serving.series import start_series_of_server
 from serving.session_follower import SessionFollower
 from serving.source_weights import SourceWeights
 from serving.start import agree_with_kafka, known_partitions
+from serving.state_watch import StateWatch, progress_look
 from serving.user_notices import UserNotices
 from serving.user_sessions import UserSessions
 from serving.user_state import RedisUserStates
@@ -156,8 +157,10 @@ def _compose(
         max_bytes,
         failures=0 if has_kafka else FAILURES,
     )
+    progress = StateWatch(progress_look(settings, partitions))
     state = State(
-        settings, users, items, live, notices, sessions, sources, lambda: watch.away
+        settings, users, items, live, notices, sessions, sources,
+        lambda: watch.away, lambda: progress.behind,
     )  # fmt: skip
     services = Services(
         state=state,
@@ -179,6 +182,7 @@ def _compose(
         live.run,
         sources.run,
         watch.run,
+        progress.run,
     )
     return services, background
 

@@ -139,6 +139,10 @@ SLOTS_SERVED = Counter("freshet_slots_served_total", "Slots filled, by source.",
 EVENTS_ACCEPTED = Counter("freshet_events_accepted_total", "Events taken over HTTP.", ["result"])
 MODEL_INFO = Gauge("freshet_model_info", "The bundle in use.", ["version"])
 MODEL_SWAPS = Counter("freshet_model_swaps_total", "Bundles tried.", ["result"])
+STATE_STANDSTILL = Gauge(
+    "freshet_state_standstill_seconds",
+    "How long a partition has stood still although records wait in its log, as the server sees it.",
+)
 ITEMS_KNOWN = Gauge("freshet_items_known_items", "Items by what is known of them.", ["kind"])
 SESSIONS_KNOWN = Gauge(
     "freshet_sessions_known_sessions", "Sessions of users that the source `neighbours` compares."

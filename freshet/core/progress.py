@@ -80,11 +80,15 @@ class ProgressReader:
     Args:
         settings: names the services and the namespace.
         partitions: of each topic.
+        request_s: how long an answer may take.
     """
 
-    def __init__(self, settings: Settings, partitions: int) -> None:
+    def __init__(
+        self, settings: Settings, partitions: int, *, request_s: float = REQUEST_S
+    ) -> None:
         self.partitions = partitions
-        self._redis = connect(settings, timeout_s=REQUEST_S)
+        self._request_s = request_s
+        self._redis = connect(settings, timeout_s=request_s)
         self._consumer = Consumer(
             reader_options(settings, f"{settings.namespace}-progress")
             | {
@@ -221,7 +225,7 @@ class ProgressReader:
     def _bounds(self, topic: str, partition: int) -> tuple[int, int]:
         try:
             found: Any = self._consumer.get_watermark_offsets(
-                TopicPartition(topic, partition), timeout=REQUEST_S
+                TopicPartition(topic, partition), timeout=self._request_s
             )
         except KafkaException as error:
             raise ServiceError("kafka", f"{topic}[{partition}]: {error}") from error

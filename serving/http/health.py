@@ -17,12 +17,14 @@ class Health(Struct, frozen=True, kw_only=True):
 
     Attributes:
         missing: services that do not answer; what can be done without them is done.
+        degraded: `state_behind` while events wait that no worker applies; lists say so too.
     """
 
     status: str
     items: int
     model_version: str
     missing: list[str] = []
+    degraded: list[str] = []
 
 
 def routes(services: Services) -> list[Any]:
@@ -33,7 +35,13 @@ def routes(services: Services) -> list[Any]:
         offered = int(state.items.table.offered.sum())
         away = {"kafka": services.kafka.away, "redis": not state.items.following}
         missing = [name for name, is_away in away.items() if is_away]
-        return Health(status="ok", items=offered, model_version=state.live.version, missing=missing)
+        return Health(
+            status="ok",
+            items=offered,
+            model_version=state.live.version,
+            missing=missing,
+            degraded=["state_behind"] if state.is_behind() else [],
+        )
 
     @get("/livez")
     async def livez() -> Health:
@@ -43,7 +51,7 @@ def routes(services: Services) -> list[Any]:
     async def readyz() -> Health:
         """Answer 200 once the item state follows its changes, and a bundle was looked for.
 
-        Kafka may be away: lists are answered without it, and `missing` says so.
+        Kafka or all workers may be away: lists are answered without them, and the body says so.
         """
         if not state.items.following:
             also = "; kafka: does not answer" if services.kafka.away else ""

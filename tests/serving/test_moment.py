@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -168,3 +169,11 @@ def counted(users: Any) -> list[str]:
 
     users.get = noted
     return reads
+
+
+async def test_a_state_that_is_behind_is_said(state: State) -> None:
+    """No failure of a stage: the list is what it can be."""
+    behind = dataclasses.replace(state, is_behind=lambda: True)
+    stages = (await hydrate(behind, "ann", None)).stages
+    assert stages.degraded == ["state_behind"]
+    assert stages.failures == []

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -16,9 +17,11 @@ from websockets.exceptions import ConnectionClosed
 
 from freshet.core.events.codec import encode
 from freshet.core.events.partition import partition_of
-from freshet.core.events.schema import Item
+from freshet.core.events.schema import CLICK, Item
 from freshet.core.state.client import connect
 from freshet.core.state.keys import Keys
+from freshet.core.state.records import unpack_users
+from streams.user_packing import pack_users
 
 pytestmark = pytest.mark.services
 
@@ -126,3 +129,62 @@ def test_answers_go_on_while_redis_is_away(
     offer("a")
     wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
     wait_until(lambda: degraded() == ["model"])
+
+
+def test_events_that_no_worker_applies_make_lists_say_so(
+    server: Any, worker: Any, settings: Any, offer: Any, wait_until: Any
+) -> None:
+    """Ready all the same; and whole again when a worker has applied them."""
+    offer("a", "b", "c")
+    url = server(settings).url
+
+    def degraded() -> list[str]:
+        response = httpx.get(f"{url}/v1/recommendations?user=ann&impressions=client")
+        words: list[str] = response.json()["degraded"]
+        return words
+
+    assert degraded() == ["model"]
+    event = {"type": "click", "user_id": "ann", "item_id": "a"}
+    assert httpx.post(f"{url}/v1/events", json=[event] * 50).json()["accepted"] == 50
+    wait_until(lambda: degraded() == ["state_behind", "model"])
+    ready = httpx.get(f"{url}/readyz")
+    assert (ready.status_code, ready.json()["degraded"]) == (200, ["state_behind"])
+    worker(settings)
+    wait_until(lambda: degraded() == ["model"])
+    assert httpx.get(f"{url}/readyz").json()["degraded"] == []
+
+
+def test_every_change_reaches_its_feeds_through_pauses_of_redis(
+    server: Any, settings: Any, offer: Any
+) -> None:
+    """Whole in the end, in each of many feeds; and the bug of one pause is none for the others."""
+    offer("a", "b", "c")
+    url = server(settings).url.replace("http", "ws")
+    users = [f"user-{number}" for number in range(20)]
+    with ExitStack() as stack:
+        redis = stack.enter_context(connect(settings.redis_url))
+        feeds = []
+        for user in users:
+            feeds.append(stack.enter_context(websockets.sync.client.connect(f"{url}/v1/feed")))
+            feeds[-1].send(json.dumps({"user": user}))
+            assert json.loads(feeds[-1].recv())["seq"] == 0
+        for clicks in range(1, 6):
+            for user in users:
+                _apply_clicks(redis, settings.namespace, user, clicks)
+            redis.client_pause(60, all=True)
+        for feed in feeds:
+            applied, words = 0, ["user_state"]
+            while applied < 5 or "user_state" in words:
+                answer = json.loads(feed.recv(timeout=20))["answer"]
+                applied, words = answer["as_of"]["applied"], answer["degraded"]
+
+
+def _apply_clicks(redis: Any, namespace: str, user: str, clicks: int) -> None:
+    """Write a user and the notice of it together, as the worker would."""
+    keys, partition = Keys(namespace), partition_of(user, P)
+    users = unpack_users([None])
+    users["type_counts"][0, CLICK] = clicks
+    transaction = redis.pipeline(transaction=True)
+    transaction.hset(keys.users(partition), user, pack_users(users).joined)
+    transaction.xadd(keys.user_changes(partition), {"users": msgspec.msgpack.encode([user])})
+    transaction.execute()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
 import pytest
 from litestar.routes import WebSocketRoute
+from litestar.testing import TestClient
 
 from serving.http.app import create_app
 from serving.http.bodies import MAX_BODY_BYTES
@@ -115,6 +117,17 @@ def test_readiness_is_the_item_state(client: Any, item_state: Any) -> None:
     assert response.status_code == 503
     assert response.headers["content-type"] == "application/problem+json"
     assert client.get("/livez").status_code == 200
+
+
+def test_a_state_that_is_behind_is_in_the_body(services: Any) -> None:
+    """Lists can be given: the server is ready."""
+    behind = False
+    state = dataclasses.replace(services.state, is_behind=lambda: behind)
+    with TestClient(create_app(dataclasses.replace(services, state=state))) as client:
+        assert client.get("/readyz").json()["degraded"] == []
+        behind = True
+        response = client.get("/readyz")
+    assert (response.status_code, response.json()["degraded"]) == (200, ["state_behind"])
 
 
 def test_readiness_waits_for_the_look_at_the_models(client: Any, live: Any) -> None:
