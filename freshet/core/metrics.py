@@ -161,7 +161,7 @@ FEEDS_WAITING = Gauge(
 )
 FEED_RETRIES = Counter(
     "freshet_feed_retries_total",
-    "Lists of feeds that are made again because something was missing from them.",
+    "Tries to complete the list of a feed from which something was missing.",
 )
 FOLLOWER_RELOADS = Counter(
     "freshet_follower_reloads_total", "Times item state was loaded whole.", ["reason"]
