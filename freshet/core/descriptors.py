@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from contextlib import suppress
 
 
 def raise_descriptor_limit() -> int:
@@ -14,5 +15,6 @@ def raise_descriptor_limit() -> int:
     True
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return most
+    with suppress(ValueError, OSError):  # macOS says "no limit", and takes less
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
