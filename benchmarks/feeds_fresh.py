@@ -1,8 +1,8 @@
 """Feeds and clicks: does every click reach its feed, and how late.
 
 People who click at the same moment (a click of each in as few POSTs as there can be), thousands of
-feeds with a steady rate of clicks, and a Redis that pauses now and then. A feed without a
-list that knows all its clicks, `WAIT_S` after any other came to one, never will, and is counted. Kafka, Redis,
+feeds with a steady rate of clicks, and a Redis that pauses now and then. A feed that lacks a click
+`WAIT_S` after the last one that came to any feed will never have it, and is counted. Kafka, Redis,
 worker, server and all the clients share the machine.
 """
 

@@ -194,7 +194,7 @@ class ProgressReader:
         """Return whether a record that may be read stands in [start, end)."""
         self._consumer.assign([TopicPartition(topic, partition, start)])
         try:
-            message: Any = self._consumer.poll(REQUEST_S)
+            message: Any = self._consumer.poll(self._request_s)
         finally:
             self._consumer.unassign()
         if message is None:
