@@ -107,7 +107,6 @@ def _packages() -> Iterator[Finding]:
 def _kafka(settings: Settings, widths: dict[str, int]) -> Iterator[Finding]:
     from confluent_kafka import KafkaException
 
-    from freshet.core.advice import kafka_advice
     from freshet.core.events.cluster import Cluster
     from freshet.core.events.topic_configs import differences, read_configs
     from freshet.core.events.topics import Topics
@@ -119,7 +118,7 @@ def _kafka(settings: Settings, widths: dict[str, int]) -> Iterator[Finding]:
         problem = brokers.trouble(error)
         yield Finding(
             "fail", "kafka", f"{shown_value(settings, 'kafka_bootstrap')} does not answer "
-            f"({problem})", kafka_advice(settings, [*brokers.heard, problem]),
+            f"({problem})", brokers.advice(),
         )  # fmt: skip
         return
     addresses = shown_value(settings, "kafka_bootstrap")

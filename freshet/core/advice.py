@@ -13,6 +13,9 @@ from typing import Final
 from freshet.core.secrets import mask_urls
 from freshet.core.settings import Settings
 
+SILENT: Final = "something listens and does not answer"
+"""What is heard of a port that takes a connection, and of which a client says no more."""
+
 _KAFKA: Final = (
     (r"connecting to a PLAINTEXT broker|wrong.version.number|record layer failure",
      "the brokers do not speak TLS at this port: set FRESHET_KAFKA_SECURITY_PROTOCOL to PLAINTEXT "
@@ -30,13 +33,14 @@ _KAFKA: Final = (
      "the brokers refuse the user or the password: see FRESHET_KAFKA_SASL_USERNAME, "
      "FRESHET_KAFKA_SASL_PASSWORD and FRESHET_KAFKA_SASL_MECHANISM"),
     (r"authorization failed|not authorized",
-     "this user is known and not allowed to: give it the rights on topics, groups and cluster that "
-     "the README lists"),
+     "this user is known and not allowed to: give it the rights on topics, group and cluster "
+     "that the README lists"),
     (r"incorrect security\.protocol|connecting to a SSL broker|SASL required|"
      r"Disconnected while requesting ApiVersion|unexpected message during SASL|"
-     r"timed out in queue.*ApiVersion|ILLEGAL_SASL_STATE",
-     "something listens there and breaks the connection off: the brokers want encryption or a "
-     "password, or do not want it: FRESHET_KAFKA_SECURITY_PROTOCOL is {protocol}, the others are "
+     r"timed out in queue.*ApiVersion|ILLEGAL_SASL_STATE|" + SILENT,
+     "something listens there and does not talk to us. Either it is not ready yet, or the brokers "
+     "want encryption or a password, or do not want it: FRESHET_KAFKA_SECURITY_PROTOCOL is "
+     "{protocol}, the others are "
      "PLAINTEXT, SSL, SASL_PLAINTEXT and SASL_SSL"),
 )  # fmt: skip
 _KAFKA_GONE: Final = (
@@ -52,7 +56,7 @@ _REDIS: Final = (
     (r"CERTIFICATE_VERIFY_FAILED",
      "its certificate is signed by nobody that is trusted here: set FRESHET_REDIS_SSL_CA_LOCATION "
      "to the certificate of the authority that signed it"),
-    (r"certificate.required|bad certificate",
+    (r"certificate.required|bad certificate|EOF occurred in violation|SSLEOF|unexpected eof",
      "Redis wants a certificate of ours: set FRESHET_REDIS_SSL_CERTIFICATE_LOCATION and "
      "FRESHET_REDIS_SSL_KEY_LOCATION"),
     (r"WRONGPASS|invalid username-password|NOAUTH|Authentication required|AUTH <password> called|"
@@ -60,8 +64,7 @@ _REDIS: Final = (
      "Redis refuses the user or the password: FRESHET_REDIS_URL names them, as in "
      "redis://user:password@host:6379/0"),
     (r"NOPERM|no permissions",
-     "this user may not do that: give it `~*` and `&*` of the namespace and the commands that the "
-     "README lists"),
+     "this user may not do that: `ACL LOG` in Redis says which command or key it lacks"),
     (r"Connection closed by server|Connection reset by peer|Error while reading from",
      "something listens there and breaks the connection off: where Redis wants TLS, begin "
      "FRESHET_REDIS_URL with rediss://"),

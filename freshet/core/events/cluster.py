@@ -13,7 +13,8 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
-from freshet.core.advice import kafka_advice
+from freshet.core.address import is_taken, split_host_port
+from freshet.core.advice import SILENT, kafka_advice
 from freshet.core.errors import ServiceError, SettingError
 from freshet.core.events.client import client_options
 from freshet.core.events.topic_configs import Configs, differences, read_configs
@@ -23,6 +24,9 @@ from freshet.core.settings import Settings
 log = logging.getLogger(__name__)
 
 _REQUEST_S = 5.0
+_PROBE_S = 1.0
+_DEFAULT_PORT = 9092
+_ALL_DOWN = "brokers are down"  # what librdkafka says last, and tells nothing
 _EMBEDDED = "mockCluster"  # how the name of librdkafka's in-process cluster begins
 DEFAULT_MAX_RECORD_BYTES = 1_000_000
 """What a client sends at once unless told otherwise, a little less than brokers take by default."""
@@ -59,7 +63,7 @@ def discover_partitions(settings: Settings, *, timeout_s: float = 30.0) -> int:
     raise ServiceError(
         "kafka",
         f"{settings.kafka_bootstrap} is not usable within {timeout_s:g} s ({problem}): "
-        f"{kafka_advice(settings, [*brokers.heard, problem])}",
+        f"{brokers.advice()}",
     )
 
 
@@ -78,8 +82,7 @@ def existing_partitions(settings: Settings) -> int:
         problem = brokers.trouble(error)
         raise ServiceError(
             "kafka",
-            f"{settings.kafka_bootstrap} does not answer ({problem}): "
-            f"{kafka_advice(settings, [*brokers.heard, problem])}",
+            f"{settings.kafka_bootstrap} does not answer ({problem}): {brokers.advice()}",
         ) from error
     missing = [name for name in topics if name not in widths]
     if missing:
@@ -131,6 +134,8 @@ class Cluster:
         self.heard: list[str] = []
         self.embedded = False
         quiet = {"log_level": 0, "error_cb": lambda error: self.heard.append(error.str())}
+        self._settings = settings
+        self._addresses = settings.kafka_bootstrap.split(",")
         self._options = client_options(settings) | quiet
         self.admin = AdminClient(self._options)
 
@@ -169,7 +174,21 @@ class Cluster:
     def trouble(self, error: KafkaException) -> str:
         """Return what is wrong: the last that was heard, or the error itself."""
         self.admin.poll(0)
-        return self.heard[-1] if self.heard else str(error)
+        telling = [heard for heard in self.heard if _ALL_DOWN not in heard]
+        return telling[-1] if telling else str(error)
+
+    def advice(self) -> str:
+        """Return what to do about it."""
+        found = [SILENT] if any(map(_is_listening, self._addresses)) else []
+        return kafka_advice(self._settings, [*self.heard, *found])
+
+
+def _is_listening(address: str) -> bool:
+    """Return whether somebody takes a connection at host:port."""
+    try:
+        return is_taken(*split_host_port(address.strip(), _DEFAULT_PORT), _PROBE_S)
+    except ValueError:
+        return False
 
 
 def _create(admin: AdminClient, topics: dict[str, dict[str, str]], partitions: int) -> list[str]:

@@ -65,7 +65,7 @@ def test_who_looks_writes_or_follows_creates_nothing(
     monkeypatch.chdir(tmp_path)
     for name, value in environment_of(willing).items():
         monkeypatch.setenv(name, value)
-    for verb, arguments in ((lag, []), (dlq, ["list"])):
+    for verb, arguments in ((lag, []), (dlq, ["ls"])):
         assert "has no topic" in str(CliRunner().invoke(verb.command, arguments).exception)
     assert "missing: " in CliRunner().invoke(doctor.command, []).output
     with pytest.raises(FreshetError):
