@@ -65,6 +65,16 @@ class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     impressions: Impressions = "server"
 
 
+class AddressQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a client asks for in an address, which counts nothing unless it says so.
+
+    An address is fetched by more than clients: by an image in any page, a crawler, a cache, a
+    preview of a link.
+    """
+
+    impressions: Impressions = "client"
+
+
 class RankQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A client's own candidates, to be put in order for a user."""
 

@@ -10,8 +10,8 @@ import msgspec
 from litestar import Response, post
 from msgspec import Struct
 
-from freshet.core.errors import RequestError
-from freshet.core.events.codec import encode
+from freshet.core.errors import EventError, RequestError
+from freshet.core.events.codec import decode_event, encode
 from freshet.core.events.producer import Record
 from freshet.core.events.schema import MAX_EVENT_BYTES, MAX_FUTURE_MS, Event
 from freshet.core.metrics import EVENTS_ACCEPTED
@@ -137,10 +137,10 @@ async def _read_all(
     results: list[EventResult] = []
     records: list[Record] = []
     for index, raw in enumerate(raws):
-        event, result = _read(services, raw, index, prefix)
+        record, result = _read(services, raw, index, prefix)
         results.append(result)
-        if event is not None:
-            records.append(services.record(services.topics.events, event.user_id, encode(event)))
+        if record is not None:
+            records.append(record)
         if index % EVENTS_A_TURN == EVENTS_A_TURN - 1:
             await asyncio.sleep(0)
     return results, records
@@ -148,8 +148,8 @@ async def _read_all(
 
 def _read(
     services: Services, raw: Any, index: int, prefix: str
-) -> tuple[Event | None, EventResult]:
-    """Return the event, None when it is not valid, and what becomes of it."""
+) -> tuple[Record | None, EventResult]:
+    """Return the record of an event, None when it is not valid, and what becomes of it."""
     place = "" if prefix == "-" else f"{prefix}/{index}"
     if isinstance(raw, JsonError):
         return None, _rejected(index, None, place + raw.pointer, raw.detail)
@@ -170,12 +170,14 @@ def _read(
         ahead_s = (event.ts_ms - now_ms) / 1000
         why = f"{ahead_s:.0f} s ahead of this server, expected at most {MAX_FUTURE_MS / 1000:.0f}"
         return None, _rejected(index, named, f"{place}/ts_ms", why)
-    size = len(encode(event))
-    if size > MAX_EVENT_BYTES:
-        why = f"{size} bytes, expected at most {MAX_EVENT_BYTES}; send less context"
-        return None, _rejected(index, named, place, why)
+    value = encode(event)
+    try:
+        if event.context is not None or len(value) > MAX_EVENT_BYTES:
+            decode_event(value, now_ms)  # as the fold will, which has the same limits
+    except EventError as error:
+        return None, _rejected(index, named, place, error.detail)
     result = EventResult(index=index, status="accepted", event_id=named, filled=list(filled))
-    return event, result
+    return services.record(services.topics.events, event.user_id, value), result
 
 
 def _rejected(index: int, event_id: str | None, pointer: str, error: str) -> EventResult:

@@ -10,9 +10,9 @@ from litestar import delete, get, put
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from freshet.core.errors import RequestError, ServiceError
-from freshet.core.events.codec import encode
-from freshet.core.events.schema import MAX_EVENT_BYTES, Identifier, Item
+from freshet.core.errors import EventError, RequestError, ServiceError
+from freshet.core.events.codec import TOO_LARGE, encode_item
+from freshet.core.events.schema import Identifier, Item
 from freshet.core.state.records import TREND_HALF_LIVES_S
 from online_models.maths.topk import top_k
 from serving.answer import MAX_K
@@ -100,12 +100,10 @@ def routes(services: Services) -> list[Any]:
             raise RequestError(
                 f"the body names {item.item_id!r}, the path {item_id!r}", field="item_id"
             )
-        value = encode(item)
-        if len(value) > MAX_EVENT_BYTES:
-            raise RequestError(
-                f"{len(value)} bytes, expected at most {MAX_EVENT_BYTES}; send fewer attributes",
-                field="attributes",
-            )
+        try:
+            value = encode_item(item)
+        except EventError as error:
+            raise _refused(error) from error
         await _deliver(services, item_id, value)
         return ItemAccepted(item_id=item_id, filled=filled)
 
@@ -144,6 +142,17 @@ def routes(services: Services) -> list[Any]:
         return _listed(services, rows, scores, basis)
 
     return [put_item, delete_item, get_trending, get_similar]
+
+
+def _refused(error: EventError) -> RequestError:
+    """Return the error of an item that the fold would put among the dead letters."""
+    if error.reason == TOO_LARGE:
+        return RequestError(
+            f"the item has {error.detail}; send fewer or shorter attributes",
+            field="attributes",
+            status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        )
+    return RequestError(error.detail, status=HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 def _checked(item_id: str) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from freshet import __version__
 from freshet.core.events.schema import Event, Identifier, Item
-from serving.answer import Answer, Query, RankQuery
+from serving.answer import AddressQuery, Answer, Query, RankQuery
 from serving.http.bodies import MAX_BODY_BYTES
 from serving.http.events import MAX_EVENTS, EventResults
 from serving.http.feed import FeedMessage, FeedQuery
@@ -24,9 +24,9 @@ from serving.http.problems import MEDIA_TYPE, Problem
 from serving.http.users import ErasureQuery, ErasureReceipt, ErasureStatus
 
 _COMPONENTS: Final = (
-    Query, RankQuery, Answer, Event, EventResults, Item, ItemAccepted, ItemList, TrendingQuery,
-    SimilarQuery, ErasureReceipt, ErasureQuery, ErasureStatus, FeedQuery, FeedMessage, Health,
-    Problem,
+    AddressQuery, Query, RankQuery, Answer, Event, EventResults, Item, ItemAccepted, ItemList,
+    TrendingQuery, SimilarQuery, ErasureReceipt, ErasureQuery, ErasureStatus, FeedQuery,
+    FeedMessage, Health, Problem,
 )  # fmt: skip
 
 
@@ -57,7 +57,7 @@ _BODY: Final = (403, 408, 413, 415)
 
 OPERATIONS: Final = (
     Operation(
-        "/v1/recommendations", "get", "A personalised list", answer=Answer, query=Query,
+        "/v1/recommendations", "get", "A personalised list", answer=Answer, query=AddressQuery,
         problems=(400, 422, 503),
     ),
     Operation(
@@ -74,7 +74,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         "/v1/items/{item_id}", "put", "Put an item into the catalogue", status=202,
-        answer=ItemAccepted, body=Item, problems=(400, 404, *_BODY, 503),
+        answer=ItemAccepted, body=Item, problems=(400, 404, *_BODY, 422, 503),
     ),
     Operation(
         "/v1/items/{item_id}", "delete", "Withdraw an item", status=202, answer=ItemAccepted,

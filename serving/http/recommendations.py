@@ -1,4 +1,8 @@
-"""`/v1/recommendations` and `/v1/rank`: an answer, and the log of what was answered."""
+"""`/v1/recommendations` and `/v1/rank`: an answer, and the log of what was answered.
+
+Law: a GET counts nothing unless its query says so; a POST counts what it answers unless its body
+says that the client does.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import Any
 import numpy as np
 from litestar import get, post
 
-from serving.answer import Answer, Query, RankQuery
+from serving.answer import AddressQuery, Answer, Query, RankQuery
 from serving.assembly import Served
 from serving.funnel_metrics import count_answer, counted_stages
 from serving.http.bodies import read_body, read_query
@@ -23,7 +27,9 @@ def routes(services: Services) -> list[Any]:
 
     @get("/v1/recommendations")
     async def get_recommendations(request: AnyRequest) -> Answer:
-        return await _recommend(services, read_query(request, Query), log=has_effects(request))
+        return await _recommend(
+            services, read_query(request, AddressQuery), log=has_effects(request)
+        )
 
     @post("/v1/recommendations", status_code=200)
     async def post_recommendations(request: AnyRequest) -> Answer:

@@ -162,6 +162,17 @@ def decode_item(raw: bytes) -> Item:
         raise EventError(UNDECODABLE, f"not JSON in UTF-8: {error}") from error
 
 
+def encode_item(item: Item) -> bytes:
+    """Return a catalogue item as JSON, for a topic whose fold will take it.
+
+    Raises:
+        EventError: the fold would refuse it.
+    """
+    raw = encode(item)
+    decode_item(raw)
+    return raw
+
+
 def decode_entry(key: bytes | None, raw: bytes | None) -> tuple[str, Item | None]:
     """Return the item that a record of the catalogue is about, and its entry; None deletes it.
 

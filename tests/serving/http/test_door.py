@@ -107,7 +107,7 @@ def test_a_foreign_page_writes_nothing(
 
 def test_what_a_foreign_page_embeds_leaves_no_trace(client: Any, producer: Any) -> None:
     """An image whose address is a list counts no impressions."""
-    address = "/v1/recommendations?user=victim"
+    address = "/v1/recommendations?user=victim&impressions=server"
     for headers in (FOREIGN, {"sec-fetch-site": "cross-site"}):
         response = client.get(address, headers=headers)
         assert response.status_code == 200

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 import pytest
 
+from freshet.core.events.codec import decode_entry
 from freshet.core.events.partition import item_hashes, partition_of
 from freshet.core.events.schema import Item
 from freshet.core.state.records import COVISIT_DTYPE
@@ -166,3 +168,43 @@ def test_what_is_similar_or_rising_leaves_out_what_a_user_rejected(
     table.put_covisits([item], [transitions.tobytes()])
     assert set(listed(near)) == {other, similar[0]}
     assert listed(f"{near}&user=ann") == [other]
+
+
+LARGE = {f"attribute-{n}": "x" * 100 for n in range(1_000)}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"attributes": LARGE}, 413),
+        ({"attributes": {"x": "\u0001" * 4_000}}, 413),  # six bytes each, once encoded
+        ({"attributes": {"x": [[1]]}}, 400),
+        ({"attributes": {"x": {}}}, 400),
+        ({"attributes": {"x": 10**400}}, 400),
+        ({"price": 10**400}, 400),
+        ({"price": -1}, 400),
+        ({"categories": [f"c{n}" for n in range(33)]}, 400),
+        ({"categories": ["x" * 129]}, 400),
+        ({"title": "x" * 513}, 400),
+        ({"title": "\ud800"}, 400),
+        ({"created_ts_ms": 1e15}, 400),
+        ({"attributes": {"x": 10**30, "": True, "\u0000": None}, "title": "\u0000" * 500}, 202),
+        ({"categories": [""] * 32, "price": 1e308}, 202),
+        ({"attributes": {"x": "x" * 16_200}}, 202),
+    ],
+)
+def test_what_is_accepted_is_taken_by_the_fold(
+    client: Any, producer: Any, body: Any, status: int
+) -> None:
+    """And what it would put among the dead letters is refused, with the limit."""
+    headers = {"content-type": "application/json"}
+    response = client.put("/v1/items/a", content=json.dumps(body), headers=headers)
+    assert response.status_code == status, response.text
+    sent = [(record.key, record.value) for record in producer.sent]
+    if status == 202:
+        [(key, value)] = sent
+        assert decode_entry(key, value)[0] == "a"
+    else:
+        assert sent == []
+    if status == 413:
+        assert "expected at most 16384" in response.json()["detail"]

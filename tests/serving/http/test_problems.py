@@ -98,7 +98,6 @@ def test_what_is_not_json_is_refused(client: Any, path: str, content: bytes) -> 
         ("POST", "/v1/rank", b'{"user": "a", "items": ["x", "\\udc00"]}', "/items/1"),
         ("PUT", "/v1/items/a", b'{"price": 1e400}', "/price"),
         ("PUT", "/v1/items/a", b'{"attributes": {"a/b": Infinity}}', "/attributes/a~1b"),
-        ("PUT", "/v1/items/a", b'{"attributes": {"a": "' + b"x" * 20_000 + b'"}}', "/attributes"),
         ("PUT", "/v1/items/" + "x" * 129, b"{}", "/item_id"),
         ("DELETE", "/v1/users/" + "x" * 129, b"", "/user_id"),
         ("GET", "/v1/items/" + "x" * 129 + "/similar", b"", "/item_id"),

@@ -49,7 +49,7 @@ def test_get_and_post_answer_alike(client: Any) -> None:
 
 def test_the_server_reports_impressions_unless_the_client_does(client: Any, producer: Any) -> None:
     """One event a slot, named by the answer, in the partition of the user."""
-    body = client.get("/v1/recommendations?user=ann&k=3").json()
+    body = client.post("/v1/recommendations", json={"user": "ann", "k": 3}).json()
     events = producer.values("test.events")
     assert [event["item_id"] for event in events] == [item["item_id"] for item in body["items"]]
     assert [event["event_id"] for event in events] == [
@@ -57,7 +57,19 @@ def test_the_server_reports_impressions_unless_the_client_does(client: Any, prod
     ]
     assert {event["type"] for event in events} == {"impression"}
     assert {each.partition for each in producer.sent} == {partition_of("ann", 4)}
-    client.get("/v1/recommendations?user=ann&k=3&impressions=client")
+    asked = {"user": "ann", "k": 3, "impressions": "client"}
+    client.post("/v1/recommendations", json=asked)
+    assert len(producer.values("test.events")) == 3
+
+
+def test_a_get_counts_nothing_unless_its_address_says_so(client: Any, producer: Any) -> None:
+    """An image in any page, a crawler and a preview fetch addresses too."""
+    for address in ("?user=ann&k=3", "?user=ann&k=3&impressions=client"):
+        assert client.get(f"/v1/recommendations{address}").status_code == 200
+    client.get("/v1/trending?user=ann")
+    client.get("/v1/items/item-1/similar?user=ann")
+    assert producer.values("test.events") == []
+    client.get("/v1/recommendations?user=ann&k=3&impressions=server")
     assert len(producer.values("test.events")) == 3
 
 
