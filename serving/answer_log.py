@@ -16,7 +16,7 @@ from freshet.core.clock import Clock
 from freshet.core.errors import ServiceError
 from freshet.core.events.codec import encode
 from freshet.core.events.partition import partition_of
-from freshet.core.events.producer import Record
+from freshet.core.events.producer import Placed, Record
 from freshet.core.events.schema import Event
 from freshet.core.events.topics import Topics
 from freshet.core.metrics import RECORDS_LOGGED
@@ -57,8 +57,8 @@ class Producer(Protocol):
     async def deliver(self, records: Sequence[Record], timeout_s: float = 5.0) -> list[str | None]:
         """Produce records and wait for their acknowledgement; None, or why not, for each."""
 
-    async def place(self, record: Record, timeout_s: float = 5.0) -> int:
-        """Produce one record and return its offset."""
+    async def place(self, record: Record, timeout_s: float = 5.0) -> Placed:
+        """Produce one record and return its place in the log."""
 
 
 class AnswerLog:

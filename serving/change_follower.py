@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from redis.exceptions import ResponseError
 
+from freshet.core.clock import Clock, system_clock
 from freshet.core.events.partition import item_hashes, partition_of_hash
 from freshet.core.metrics import FOLLOWER_RELOADS
 from freshet.core.state.client import CLIENT_ERRORS, AsyncClient, by_slot, together
-from freshet.core.state.keys import CHANGES_KEPT, Keys
+from freshet.core.state.keys import CHANGES_KEPT, CHANGES_KEPT_S, Keys
 from freshet.core.state.readable import is_wrong_type, report_unreadable
 from serving.change_entries import (
     DamagedEntryError,
@@ -51,10 +52,15 @@ class ChangeStreams:
     Args:
         redis: a client whose socket timeout is above `BLOCK_MS`.
         keys: the STREAMs.
+        clock: the wall clock, which goes on while the process or the machine does not.
     """
 
-    def __init__(self, redis: AsyncClient, keys: Sequence[str]) -> None:
+    def __init__(
+        self, redis: AsyncClient, keys: Sequence[str], clock: Clock = system_clock
+    ) -> None:
         self._redis: Any = redis
+        self._clock = clock
+        self._read_ms = 0
         self._keys = keys
         self._positions: dict[str, bytes | str] = {}
         self._idle: list[list[str]] = []  # groups that no read waits for
@@ -87,6 +93,7 @@ class ChangeStreams:
                 raise found
         self._look_again_at = asyncio.get_running_loop().time() + LOOK_AGAIN_S
         self._idle = by_slot(self._redis, list(self._positions))
+        self._read_ms = self._clock()
 
     def stop(self) -> None:
         """Give up the reads that are under way."""
@@ -100,7 +107,8 @@ class ChangeStreams:
 
         Returns:
             The new entries, and whether some may have been missed: a stream keeps at least
-            `CHANGES_KEPT` entries, so fewer than that are certainly all there were.
+            `CHANGES_KEPT` entries for `CHANGES_KEPT_S`, so fewer than that, soon enough, are
+            certainly all there were.
         """
         if self._unreadable and await self._mended():
             return [], True
@@ -115,7 +123,7 @@ class ChangeStreams:
         self._idle = []
         done, _ = await asyncio.wait(self._reads, return_when=asyncio.FIRST_COMPLETED)
         entries: list[Entry] = []
-        missed = False
+        missed = self._was_away()
         for task in done:
             found = cast(list[tuple[bytes, list[tuple[bytes, Entry]]]], await task or [])
             self._idle.append(self._reads.pop(task))
@@ -124,6 +132,11 @@ class ChangeStreams:
                 entries.extend(fields for _, fields in new)
                 missed |= len(new) >= CHANGES_KEPT
         return entries, missed
+
+    def _was_away(self) -> bool:
+        """Return whether the last read was so long ago that entries may have expired since."""
+        before_ms, self._read_ms = self._read_ms, self._clock()
+        return self._read_ms - before_ms > 1000 * CHANGES_KEPT_S // 2
 
     async def _mended(self) -> bool:
         """Return whether a key of another type is mended, looking now and then."""

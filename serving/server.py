@@ -23,6 +23,7 @@ import uvicorn
 from freshet.core.address import host_port, http_url, listening_socket
 from freshet.core.clock import system_clock
 from freshet.core.errors import FreshetError, SettingError
+from freshet.core.events.cluster import retention_ms
 from freshet.core.events.producer import EventProducer
 from freshet.core.events.topics import Topics
 from freshet.core.settings import Settings
@@ -43,6 +44,7 @@ from serving.item_table import ItemTable
 from serving.kafka_watch import FAILURES, TIMEOUT_S, KafkaWatch
 from serving.live_bundle import LiveBundle
 from serving.moment import State
+from serving.remains import Retention
 from serving.responsive_wait import MAX_LAG_S
 from serving.series import start_series_of_server
 from serving.session_follower import SessionFollower
@@ -168,6 +170,7 @@ def _compose(
         kafka=watch,
         log=AnswerLog(producer, topics, partitions, system_clock, max_bytes),
         erasures=RedisErasures(reader, keys, read_timeout_s),
+        retention=Retention(topics, partial(retention_ms, settings)),
         topics=topics,
         partitions=partitions,
         clock=system_clock,

@@ -17,7 +17,7 @@ from redis.exceptions import NoScriptError
 
 from freshet.core.errors import PositionError, ServiceError
 from freshet.core.state.client import CLIENT_ERRORS, AsyncClient, Where, connect_async, together
-from freshet.core.state.keys import CHANGES_KEPT
+from freshet.core.state.keys import CHANGES_KEPT, CHANGES_KEPT_S
 from streams.packed import NOTHING, Packed
 
 NO_POSITION = -1
@@ -179,7 +179,8 @@ def _call(write: Write) -> _Call:
     told = {what: ids for what, ids in write.changed.items() if ids}
     position = [str(part) for pair in move.position.items() for part in pair]
     changed = [part for what, ids in told.items() for part in (what, _ENCODE(ids))]
-    arguments: list[Any] = [move.expected, CHANGES_KEPT, _ENCODE(position), len(changed), *changed]
+    kept = (CHANGES_KEPT, 1000 * CHANGES_KEPT_S)
+    arguments: list[Any] = [move.expected, *kept, _ENCODE(position), len(changed), *changed]
     for changes in write.hashes:
         arguments += [
             _ENCODE(changes.delete),

@@ -16,6 +16,7 @@ from serving.erasures import Erasures
 from serving.feeds.turns import Turns
 from serving.kafka_watch import KafkaWatch
 from serving.moment import State
+from serving.remains import Retention
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Services:
         kafka: whether there is room on it.
         log: of what was answered.
         erasures: of people.
+        retention: what remains of them, and until when.
         topics: names of the topics.
         partitions: partitions of each topic.
         clock: the wall clock.
@@ -41,6 +43,7 @@ class Services:
     kafka: KafkaWatch
     log: AnswerLog
     erasures: Erasures
+    retention: Retention
     topics: Topics
     partitions: int
     clock: Clock

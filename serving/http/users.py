@@ -13,13 +13,14 @@ from litestar import Response, delete, get
 from msgspec import Meta, Struct
 
 from freshet.core.errors import RequestError
-from freshet.core.events.control import Erasure, encode_control, user_hash
-from freshet.core.events.schema import Identifier
+from freshet.core.events.control import Erasure, encode_control, forgotten_until_ms, user_hash
+from freshet.core.events.schema import EARLIEST_TS_MS, Identifier
 from serving.http.bodies import converted, read_query
 from serving.http.caller import id_of
 from serving.http.origins import forwarded_prefix
 from serving.http.problems import AnyRequest
 from serving.http.services import Services
+from serving.remains import Remains
 
 ACK_TIMEOUT_S: Final = 5.0
 
@@ -33,7 +34,9 @@ class ErasureReceipt(Struct, frozen=True, kw_only=True):
 
     Attributes:
         user_hash: stands for the person wherever the erasure is remembered.
-        ts_ms: events of the person up to then stay forgotten.
+        ts_ms: events of the person up to then stay forgotten; by the clock of the log where ours is
+            ahead of it.
+        remains: what still names the person once it is done, and until when.
         check: path that tells whether it is done, below the prefix that a proxy names.
     """
 
@@ -44,6 +47,7 @@ class ErasureReceipt(Struct, frozen=True, kw_only=True):
     offset: int
     ts_ms: int
     check: str
+    remains: list[Remains]
 
 
 class ErasureQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,17 +84,22 @@ def routes(services: Services) -> list[Any]:
         services.kafka.require_room()
         erasure = Erasure(erase=user_id, ts_ms=services.clock(), erasure_id=services.new_id())
         record = services.record(services.topics.events, user_id, encode_control(erasure))
-        offset = await services.producer.place(record, ACK_TIMEOUT_S)
+        placed = await services.producer.place(record, ACK_TIMEOUT_S)
+        # As the fold will reckon it: a proof must not depend on our clock. The broker of the demo
+        # does not say when it took a record; it shares our clock.
+        says = placed.append_ts_ms >= EARLIEST_TS_MS
+        ts_ms = forgotten_until_ms(erasure, placed.append_ts_ms) if says else erasure.ts_ms
         name, partition = user_hash(user_id), record.partition
-        where = f"partition={partition}&offset={offset}&ts_ms={erasure.ts_ms}"
+        where = f"partition={partition}&offset={placed.offset}&ts_ms={ts_ms}"
         return ErasureReceipt(
             erasure_id=erasure.erasure_id,
             user_hash=name,
             topic=record.topic,
             partition=partition,
-            offset=offset,
-            ts_ms=erasure.ts_ms,
+            offset=placed.offset,
+            ts_ms=ts_ms,
             check=f"{forwarded_prefix(request.headers)}/v1/erasures/{name}?{where}",
+            remains=await services.retention.remains(ts_ms),
         )
 
     @get("/v1/erasures/{user_hash:str}")

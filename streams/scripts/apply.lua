@@ -5,8 +5,9 @@
 -- KEYS[3..]    HASHes whose fields change
 -- ARGV[1]      expected  next offset that the caller left here, -1 for none
 -- ARGV[2]      kept      entries that the changes stream keeps
--- ARGV[3]      position  msgpack list of fields and values, in turn
--- ARGV[4]      told      how many of the arguments that follow go to the changes stream:
+-- ARGV[3]      kept_ms   how long it keeps each, ms of Redis' clock: it names people
+-- ARGV[4]      position  msgpack list of fields and values, in turn
+-- ARGV[5]      told      how many of the arguments that follow go to the changes stream:
 --              what changed and the msgpack list of its ids, in turn
 -- ARGV[..]     then for each HASH: msgpack list of the fields to delete, msgpack list of the fields
 --              to set, msgpack list of the lengths of their values in bytes, the values in a row
@@ -17,7 +18,7 @@
 
 local CHUNK = 4000 -- arguments of one command; unpack() is limited to about 8,000
 
-local expected, kept, told = ARGV[1], ARGV[2], tonumber(ARGV[4])
+local expected, kept, kept_ms, told = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5])
 local found = redis.call('HGET', KEYS[1], 'next') or '-1'
 if found ~= expected then
   return tonumber(found)
@@ -39,11 +40,13 @@ local function in_turn(names, lengths, values)
   return arguments
 end
 
-redis.call('HSET', KEYS[1], unpack(cmsgpack.unpack(ARGV[3])))
+redis.call('HSET', KEYS[1], unpack(cmsgpack.unpack(ARGV[4])))
 if told > 0 then
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', kept, '*', unpack(ARGV, 5, 4 + told))
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', kept, '*', unpack(ARGV, 6, 5 + told))
 end
-local at = 5 + told
+local oldest_ms = redis.call('TIME')[1] * 1000 - kept_ms
+redis.call('XTRIM', KEYS[2], 'MINID', '=', string.format('%.0f', math.max(oldest_ms, 0)))
+local at = 6 + told
 for i = 3, #KEYS do
   call('HDEL', KEYS[i], cmsgpack.unpack(ARGV[at]))
   local names, lengths = cmsgpack.unpack(ARGV[at + 1]), cmsgpack.unpack(ARGV[at + 2])

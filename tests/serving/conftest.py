@@ -17,7 +17,7 @@ from litestar.testing import TestClient
 from freshet.core.errors import ServiceError
 from freshet.core.events.codec import decode_event, event_hash
 from freshet.core.events.partition import item_hashes
-from freshet.core.events.producer import Record
+from freshet.core.events.producer import Placed, Record
 from freshet.core.events.schema import PREFERENCE, REJECTION, TAKES_BACK, TYPE_CODES, Item
 from freshet.core.events.topics import Topics
 from freshet.core.settings import Settings
@@ -45,6 +45,7 @@ from serving.item_table import ItemTable
 from serving.kafka_watch import KafkaWatch
 from serving.live_bundle import BoundBundle, LiveBundle
 from serving.moment import State
+from serving.remains import Retention
 from serving.source_weights import SourceWeights
 from serving.user_notices import UserNotices
 from serving.user_sessions import UserSessions
@@ -122,6 +123,7 @@ class MemoryProducer:
     sent: list[Record] = field(default_factory=list)
     down: bool = False
     waiting_bytes: int = 0
+    log_ts_ms: int = NOW_MS
     on_event: Callable[[Any], None] | None = None
 
     def send(
@@ -147,13 +149,13 @@ class MemoryProducer:
                 self.on_event(decode_event(record.value, NOW_MS * 2))
         return [None] * len(records)
 
-    async def place(self, record: Record, timeout_s: float = 5.0) -> int:
+    async def place(self, record: Record, timeout_s: float = 5.0) -> Placed:
         """Keep a record and say where it stands among those of its partition."""
         if self.down:
             raise ServiceError("kafka", "no broker")
         before = [each for each in self.sent if each[:2] == record[:2]]
         self.sent.append(record)
-        return len(before)
+        return Placed(len(before), self.log_ts_ms)
 
     def values(self, topic: str) -> list[Any]:
         """Return the decoded values sent to a topic."""
@@ -280,6 +282,7 @@ def services(state: State, producer: MemoryProducer, erasures: MemoryErasures) -
         kafka=KafkaWatch(lambda: True, lambda: producer.waiting_bytes, 1_000),
         log=AnswerLog(producer, topics, 4, lambda: NOW_MS),
         erasures=erasures,
+        retention=Retention(topics, lambda _: 1_000),
         topics=topics,
         partitions=4,
         clock=lambda: NOW_MS,

@@ -257,3 +257,18 @@ async def test_who_was_erased_is_forgotten_and_all_are_when_that_may_have_been_m
         await until(lambda: users.remembered("bob") is None)
         await changed.wait()  # whose change was missed is not known: everyone is woken
     following.cancel()
+
+
+async def test_who_was_away_for_minutes_may_have_missed_entries(
+    redis_client: AsyncClient, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They expire; the next read says so once."""
+    monkeypatch.setattr(change_follower, "BLOCK_MS", 1)
+    now_ms = [NOW_MS]
+    streams = ChangeStreams(redis_client, [KEYS.item_changes(0)], lambda: now_ms[0])
+    await streams.start()
+    found = []
+    for step_ms in (1_000, 299_000, 301_000, 1_000):
+        now_ms[0] += step_ms
+        found.append((await streams.read())[1])
+    assert found == [False, False, True, False]

@@ -47,6 +47,7 @@ USER_KEYS: Final = ("users", "past", "unwanted", "erased", "user_position", "use
 ITEM_KEYS: Final = ("items", "covisits", "catalog")
 NOT_READ: Final = (
     "outbox",
+    "event_ids",
     "slates",
     "outcomes",
     "slate_position",

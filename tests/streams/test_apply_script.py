@@ -122,7 +122,7 @@ async def test_a_write_is_one_command(server: RedisServer, client: Any) -> None:
     assert [name for name in sent if name not in {"CLIENT", "PING", "HELLO", "SELECT"}] == [
         "EVALSHA"
     ]
-    assert written == {"HGET", "HSET", "XADD"}
+    assert written == {"HGET", "HSET", "XADD", "TIME", "XTRIM"}
 
 
 async def test_a_script_that_fails_is_an_error(server: RedisServer, client: Any) -> None:
@@ -142,3 +142,12 @@ async def test_the_changes_stream_is_bounded(server: RedisServer, client: Any) -
     assert 1_000 <= client.xlen(CHANGES) < 1_200
     assert await together(connection, []) == []
     await connection.aclose()
+
+
+async def test_changes_are_told_for_some_minutes(server: RedisServer, client: Any) -> None:
+    """They name people, also erased ones; any write drops the old ones."""
+    now_ms = int(client.time()[0]) * 1000
+    client.xadd(CHANGES, {"users": "old"}, id=f"{now_ms - 601_000}-0")
+    client.xadd(CHANGES, {"users": "new"}, id=f"{now_ms - 500_000}-0")
+    await write(server, NO_POSITION, 1)
+    assert [entry[b"users"] for _, entry in client.xrange(CHANGES)] == [b"new"]

@@ -101,12 +101,33 @@ def max_record_bytes(settings: Settings) -> int:
     """
     topic = Topics(settings.namespace).events
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    admin = Cluster(settings).admin  # its futures fail once nothing holds the client
     try:
-        described = Cluster(settings).admin.describe_configs([resource], request_timeout=_REQUEST_S)
+        described = admin.describe_configs([resource], request_timeout=_REQUEST_S)
         found = int(described[resource].result()["max.message.bytes"].value)
     except (KafkaException, KeyError, TypeError, ValueError):
         return DEFAULT_MAX_RECORD_BYTES
     return min(found, DEFAULT_MAX_RECORD_BYTES)
+
+
+def retention_ms(settings: Settings, topic: str) -> int | None:
+    """Return how long a topic may hold a record, ms; None where it never ends.
+
+    A record goes with its segment, which takes records for `segment.ms` before it ages as a whole.
+
+    Raises:
+        ServiceError: the brokers do not say.
+    """
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    admin = Cluster(settings).admin  # its futures fail once nothing holds the client
+    try:
+        described = admin.describe_configs([resource], request_timeout=_REQUEST_S)
+        found = described[resource].result()
+        kept, segment = (int(found[name].value) for name in ("retention.ms", "segment.ms"))
+        deletes = "delete" in str(found["cleanup.policy"].value)
+    except (KafkaException, KeyError, TypeError, ValueError) as error:
+        raise ServiceError("kafka", f"the retention of {topic} is not known: {error}") from error
+    return kept + segment if deletes and kept >= 0 else None
 
 
 def cluster_id(settings: Settings) -> str:

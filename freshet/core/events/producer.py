@@ -36,6 +36,13 @@ class Record(NamedTuple):
     headers: Sequence[tuple[str, bytes]] = ()
 
 
+class Placed(NamedTuple):
+    """Where a record stands in the log, and when the log took it, ms."""
+
+    offset: int
+    append_ts_ms: int
+
+
 class EventProducer:
     """Produces records and answers for their delivery.
 
@@ -191,27 +198,28 @@ class EventProducer:
                 await done
         return list(results)
 
-    async def place(self, record: Record, timeout_s: float = 5.0) -> int:
-        """Produce one record and return the offset that it was given.
+    async def place(self, record: Record, timeout_s: float = 5.0) -> Placed:
+        """Produce one record and return its place in the log.
 
         Raises:
             ServiceError: it was not acknowledged in time, so it may be in the log or not.
         """
         loop = asyncio.get_running_loop()
-        placed: asyncio.Future[int] = loop.create_future()
+        placed: asyncio.Future[Placed] = loop.create_future()
 
-        def settle(error: Any, offset: int) -> None:
+        def settle(error: Any, place: Placed) -> None:
             if placed.done():  # nobody waits any more
                 return
             if error is None:
-                placed.set_result(offset)
+                placed.set_result(place)
             else:
                 placed.set_exception(ServiceError("kafka", f"a record was not kept: {error}"))
 
         def delivered(error: Any, message: Any) -> None:
             self._account(-_size(record))
+            place = Placed(-1, -1) if error else Placed(message.offset(), message.timestamp()[1])
             if not loop.is_closed():
-                loop.call_soon_threadsafe(settle, error, -1 if error else int(message.offset()))
+                loop.call_soon_threadsafe(settle, error, place)
 
         self._account(_size(record))
         try:

@@ -12,7 +12,7 @@ also on Redis Cluster. No command enumerates keys: what must be enumerated is a 
 | ns:{u<p>}:unwanted         | HASH   | as the user | one field per user who rejected something, 9 B for each of at most `UNWANTED_CAPACITY` items | what the user does not want to be offered; the field is the user id |
 | ns:{u<p>}:erased           | HASH   | for ever   | one field per person ever erased, 45 B each | up to when events stay forgotten, ms; the field is a hash of the user id |
 | ns:{u<p>}:event-ids        | HASH   | 10 minutes and more | 2^20 ids each of impressions and of other events, 9 B each | ids of the events accepted last, in blocks; see `streams/deduplication.py` |
-| ns:{u<p>}:changes          | STREAM | for ever   | `CHANGES_KEPT` entries     | ids of the users a batch changed |
+| ns:{u<p>}:changes          | STREAM | `CHANGES_KEPT_S` each | `CHANGES_KEPT` entries | ids of the users a batch changed, and of those it erased |
 | ns:{u<p>}:outbox           | HASH   | until Kafka has it | 4 batches, some 35 B for each event and 27 B for each transition it ends | what batches tell the other folds; the field is the next offset behind the batch |
 | ns:{u<p>}:slates           | HASH   | join window each | `join_slates` fields, 3 kB each | answers that wait for their outcome; the field is the request id |
 | ns:{u<p>}:outcomes         | HASH   | join window each | 2 x `join_slates` fields, 25 B for each event | what people did with answers that wait; the field is the request id |
@@ -22,7 +22,7 @@ also on Redis Cluster. No command enumerates keys: what must be enumerated is a 
 | ns:{i<p>}:covisits         | HASH   | for ever   | one field per item, `COVISIT_CAPACITY` rows each | packed transitions; the field is the item's hash in decimal |
 | ns:{i<p>}:catalog          | HASH   | for ever   | one field per item offered | catalogue entries, JSON |
 | ns:{i<p>}:catalog-position | HASH   | for ever   | 8 fields                   | next offset of `catalog` |
-| ns:{i<p>}:changes          | STREAM | for ever   | `CHANGES_KEPT` entries     | ids of the items a batch changed |
+| ns:{i<p>}:changes          | STREAM | `CHANGES_KEPT_S` each | `CHANGES_KEPT` entries | ids of the items a batch changed |
 | ns:meta                    | HASH   | for ever   | 8 fields                   | layout version, partitions |
 """
 
@@ -31,6 +31,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CHANGES_KEPT = 1000
+CHANGES_KEPT_S = 600
+"""An entry of a changes stream is dropped after so long, or it would name erased people for ever."""
 
 
 @dataclass(frozen=True, slots=True)

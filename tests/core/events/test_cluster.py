@@ -4,7 +4,11 @@ import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from freshet.core.errors import ServiceError, SettingError
-from freshet.core.events.cluster import discover_partitions, existing_partitions
+from freshet.core.events.cluster import (
+    discover_partitions,
+    existing_partitions,
+    retention_ms,
+)
 from freshet.core.events.topics import DAY_MS, Topics
 from freshet.core.settings import Settings
 
@@ -81,3 +85,13 @@ def _create(settings: Settings, widths: dict[str, int]) -> None:
     wanted = [NewTopic(name, num_partitions=width) for name, width in widths.items()]
     for created in admin.create_topics(wanted).values():
         created.result()
+
+
+@pytest.mark.kafka
+def test_a_record_may_stay_as_long_as_its_segment(kafka_settings: Settings) -> None:
+    """The retention of the topic and the age of a segment; a compacted topic has no end."""
+    discover_partitions(kafka_settings)
+    topics, week_ms = Topics(kafka_settings.namespace), 7 * DAY_MS
+    assert retention_ms(kafka_settings, topics.events) == week_ms + week_ms
+    assert retention_ms(kafka_settings, topics.dead_letters) == 30 * DAY_MS + week_ms
+    assert retention_ms(kafka_settings, topics.catalog) is None

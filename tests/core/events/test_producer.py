@@ -56,8 +56,9 @@ async def test_every_record_has_its_answer(producer: EventProducer, topic: str) 
 async def test_a_record_that_is_placed_has_an_offset(producer: EventProducer, topic: str) -> None:
     """Its own, or an error that says why there is none."""
     for offset in range(3):
-        assert await producer.place(Record(topic, 2, b"k", b"v")) == offset
-    assert await producer.place(Record(topic, 1, None, b"v")) == 0
+        placed = await producer.place(Record(topic, 2, b"k", b"v"))
+        assert placed.offset == offset
+    assert (await producer.place(Record(topic, 1, None, b"v"))).offset == 0
     with pytest.raises(ServiceError, match="artition"):
         await producer.place(Record(topic, 999, b"k", b"v"))
 

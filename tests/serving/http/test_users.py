@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from freshet.core.events.control import decode_erasure, user_hash
+from freshet.core.events.control import decode_erasure, forgotten_until_ms, user_hash
 from freshet.core.events.partition import partition_of
 from serving.erasures import ErasureState
 
@@ -35,6 +35,7 @@ def test_an_erasure_is_placed_among_the_events_of_its_person(client: Any, produc
         "offset": 1,
         "ts_ms": NOW_MS,
         "check": f"/v1/erasures/{ANN}?partition={PARTITION}&offset=1&ts_ms={NOW_MS}",
+        "remains": receipt["remains"],
     }
     assert erasure.erasure_id == first.json()["erasure_id"] != receipt["erasure_id"]
 
@@ -138,3 +139,29 @@ def test_without_redis_a_receipt_cannot_be_checked(client: Any, erasures: Any) -
     erasures.down = True
     where = {"partition": 0, "offset": 7, "ts_ms": NOW_MS}
     assert client.get(f"/v1/erasures/{ANN}", params=where).status_code == 503
+
+
+def test_a_receipt_names_what_remains_and_until_when(client: Any) -> None:
+    """Each place that still knows the id, and its end where it has one."""
+    remains = client.delete("/v1/users/ann").json()["remains"]
+    ends = {each["place"]: each["until_ts_ms"] for each in remains}
+    assert ends.pop("Redis, stream of changes") == NOW_MS + 600_000
+    assert ends.pop("backups and snapshots of Redis and of Kafka's disks") is None
+    topics = ("events", "slates", "dead-letters")
+    assert ends == {f"Kafka topic test.{name}": NOW_MS + 1_000 for name in topics}
+
+
+@pytest.mark.parametrize("ahead_ms", [-3_600_000, -1, 0, 299_999, 300_001, 3_600_000])
+def test_a_proof_does_not_depend_on_our_clock(
+    client: Any, producer: Any, erasures: Any, ahead_ms: int
+) -> None:
+    """The receipt says what the fold will write, whatever we take the time for."""
+    producer.log_ts_ms = NOW_MS - ahead_ms
+    receipt = client.delete("/v1/users/ann").json()
+    erasure = decode_erasure(producer.sent[-1].value)
+    until_ms = forgotten_until_ms(erasure, producer.log_ts_ms)
+    assert receipt["ts_ms"] == until_ms
+    assert client.get(receipt["check"]).status_code == 202
+    erasures.states[PARTITION, ANN] = ErasureState(receipt["offset"] + 1, until_ms)
+    proof = client.get(receipt["check"])
+    assert (proof.status_code, proof.json()["erased"]) == (200, True)
