@@ -23,6 +23,16 @@ TASKS: Final = ("click", "dwell", "conversion", "negative")
 """It was acted on; it was stayed with for `DWELL_S`; one of `CONVERSION` was done with it; it was
 rejected: hidden, disliked or reported."""
 
+COLUMNS: Final = (*TASKS, "slate")
+"""What a graph answers: the probability of each task, and how an item does within a slate.
+
+What comes next of hundreds of candidates and what of one slate is clicked are two questions. The
+last column answers the second: in the items of one slate its log-odds are those of a click, but for
+a constant that all of them share. Where a log teaches no order of slates, it is the click's.
+"""
+
+SLATE: Final = COLUMNS.index("slate")
+
 NEGATIVE: Final = TASKS.index("negative")
 
 GIVEN_CLICK: Final = np.array([task in ("dwell", "conversion") for task in TASKS])

@@ -36,7 +36,7 @@ from serving.item_table import ItemTable
 from serving.live_bundle import BoundBundle, LiveBundle
 from serving.moment import State, hydrate
 from serving.pipeline import FunnelResult, funnel, rank_items, recommend
-from serving.ranking import task_scores
+from serving.ranking import slate_probabilities, task_scores
 from serving.source_weights import SourceWeights
 from serving.user_notices import UserNotices
 from serving.user_sessions import UserSessions
@@ -239,8 +239,10 @@ class LivedLog:
         """
         rejected, bound = np.flatnonzero(scores == 0), self._live.current
         if len(rejected) and bound is not None:
-            predicted = bound.bundle.probabilities(features[rejected].astype(np.float32))
-            scores[rejected] = task_scores(predicted, self._state_of_clicks.settings)
+            ranked = np.flatnonzero(np.isfinite(scores))
+            predicted = bound.bundle.probabilities(features[ranked].astype(np.float32))
+            found = task_scores(slate_probabilities(predicted), self._state_of_clicks.settings)
+            scores[rejected] = found[np.isin(ranked, rejected)]
 
     def log_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows in the log of rows of the table."""

@@ -108,7 +108,7 @@ async def rank_items(
         raise RequestError("the catalogue offers none of these items", field="items", status=422)
     found = gather(moment, Query(user=query.user))
     union = fuse(found, also=offered)
-    ranked = rank(moment, union.take(np.isin(union.rows, offered)))
+    ranked = rank(moment, union.take(np.isin(union.rows, offered)), as_slate=True)
     best = top_k(ranked.scores, len(offered))
     rejected = ranked.factors[best] == 0
     slots = Slots.fixed(np.concatenate([best[~rejected], best[rejected]]))

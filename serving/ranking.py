@@ -17,8 +17,9 @@ from freshet.core.settings import Settings
 from online_models.features import Candidates, compute_features
 from online_models.maths.aversion import demoted, demotion
 from online_models.maths.mmr import mmr
+from online_models.maths.slate_level import at_level_of
 from online_models.maths.topk import top_k
-from online_models.tasks import NEGATIVE, TASKS
+from online_models.tasks import GIVEN_CLICK, NEGATIVE, SLATE, TASKS
 from serving.fallback_blend import blended
 from serving.item_table import ItemTable
 from serving.moment import Moment
@@ -71,8 +72,15 @@ class Aversions:
         return cls(np.zeros(n, np.float32), np.zeros(n, np.float32))
 
 
-def rank(moment: Moment, union: Union) -> Ranked:
-    """Score the candidates; by the blend of the sources when the ranker cannot."""
+def rank(moment: Moment, union: Union, *, as_slate: bool = False) -> Ranked:
+    """Score the candidates; by the blend of the sources when the ranker cannot.
+
+    Args:
+        moment: the request.
+        union: the candidates.
+        as_slate: whether they are all shown, so that the question is which of them is clicked; else
+            it is what comes next.
+    """
     aversions = moment.stages.run(
         "aversion", partial(_aversions, moment, union), lambda: Aversions.none(len(union))
     )
@@ -84,6 +92,7 @@ def rank(moment: Moment, union: Union) -> Ranked:
         ranker = partial(moment.bound.bundle.probabilities, features)
         predicted = moment.stages.run("rank", ranker, otherwise=lambda: None)
     if predicted is not None:
+        predicted = slate_probabilities(predicted) if as_slate else predicted[:, :SLATE]
         scores, sources = task_scores(predicted, moment.settings), union.best_source()
     else:
         scores, sources = blended(moment.table, union, moment.profile.now_ms, moment.blend)
@@ -116,6 +125,30 @@ def _factors(moment: Moment, union: Union, aversions: Aversions) -> Floats:
     if len(moment.profile.unwanted):  # only among the client's own candidates
         factors[np.isin(union.rows, moment.profile.unwanted)] = 0
     return factors
+
+
+def slate_probabilities(predicted: Floats) -> Floats:
+    """Return (n, T) probabilities of the tasks for items that are shown together, as one slate.
+
+    The click's are those of the slate column, brought to the level of the click column: as many
+    clicks are expected of the slate, and what is predicted given a click stays.
+
+    Args:
+        predicted: (n, C) in the order of `COLUMNS`.
+
+    >>> slate_probabilities(np.array([[0.1, 0.05, 0, 0, 0.5], [0.3, 0.03, 0, 0, 0.5]])).round(3)
+    array([[0.2 , 0.1 , 0.  , 0.  ],
+           [0.2 , 0.02, 0.  , 0.  ]])
+    """
+    tasks, slate = predicted[:, :SLATE], predicted[:, SLATE]
+    clicks = tasks[:, 0]
+    if np.array_equal(clicks, slate):  # no head: the click orders slates, too
+        return tasks
+    within = at_level_of(clicks, slate)
+    changes = np.divide(within, clicks, out=np.ones_like(within), where=clicks > 0)
+    found = tasks * np.where(GIVEN_CLICK, changes[:, None], 1)
+    found[:, 0] = within
+    return found
 
 
 def task_scores(probabilities: Floats, settings: Settings) -> Floats:

@@ -17,9 +17,9 @@ from online_models.artifacts.manifest import ENCODER, GOLDEN, ITEM_TOWER, RANKER
 from online_models.artifacts.tiny import onnx_graph
 from online_models.content import CONTENT_DIM
 from online_models.features import FEATURES
-from online_models.tasks import TASKS
+from online_models.tasks import COLUMNS
 
-F, T = len(FEATURES), len(TASKS)
+F, T = len(FEATURES), len(COLUMNS)
 node = helper.make_node
 
 _FREE = {"features": (TensorProto.FLOAT, ["n", F])}

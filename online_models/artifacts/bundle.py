@@ -36,7 +36,7 @@ from online_models.artifacts.manifest import (
 from online_models.artifacts.sessions import OnnxModel
 from online_models.artifacts.vectors import ItemVectors
 from online_models.content import encode_content
-from online_models.tasks import TASKS
+from online_models.tasks import COLUMNS
 
 _ITEMS_AT_ONCE = 4096
 
@@ -128,13 +128,13 @@ class Bundle:
         return _unit(self.encoder(vectors=vectors, types=types, ages_s=ages_s, mask=mask))
 
     def probabilities(self, features: Floats) -> Floats:
-        """Return the (n, T) probabilities of the tasks, in the order of `TASKS`.
+        """Return the (n, C) probabilities of the tasks and the slate column, as `COLUMNS` says.
 
         Args:
             features: (n, F).
         """
         if not len(features):
-            return np.empty((0, len(TASKS)), np.float32)
+            return np.empty((0, len(COLUMNS)), np.float32)
         found = np.nan_to_num(self.ranker(features=features), posinf=0, neginf=0)
         return np.clip(found, 0, 1)
 

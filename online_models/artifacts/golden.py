@@ -29,7 +29,7 @@ from online_models.artifacts.manifest import (
     read_verified,
 )
 from online_models.features import FEATURES
-from online_models.tasks import TASKS
+from online_models.tasks import COLUMNS
 
 _CASES = 16
 _MAX_CASES = 1024
@@ -111,7 +111,7 @@ def check_golden(folder: Path, bundle: Bundle) -> None:
         }
     except Exception as error:  # whatever the runtime raises for other names, types or shapes
         raise BundleError(folder, f"it cannot answer its golden questions ({error})") from error
-    if golden.probabilities.shape != (shape := (len(golden.features), len(TASKS))):
+    if golden.probabilities.shape != (shape := (len(golden.features), len(COLUMNS))):
         raise BundleError(folder, f"its ranker answers {golden.probabilities.shape}, not {shape}")
     tolerance = bundle.manifest.golden_tolerance
     for model, (found, expected) in answers.items():

@@ -24,7 +24,7 @@ from online_models.artifacts.files import read_bytes, sha256_of, size_of
 from online_models.content import CONTENT_SCHEMA
 from online_models.features import FEATURE_SCHEMA
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 MANIFEST: Final = "manifest.json"
 RANKER: Final = "ranker.onnx"
 ENCODER: Final = "encoder.onnx"

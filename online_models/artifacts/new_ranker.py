@@ -35,7 +35,7 @@ def write_with_ranker(
     Args:
         folder: where it goes.
         base: the published bundle that gives everything else.
-        ranker: ONNX, `features` (n, F) to (n, T).
+        ranker: ONNX, `features` (n, F) to (n, C).
         metrics: what was measured of the ranker; added to what the base says of itself.
         created_ts_ms: wall clock.
 

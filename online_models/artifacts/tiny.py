@@ -25,7 +25,7 @@ from online_models.artifacts.registry import Registry
 from online_models.artifacts.write import write_bundle
 from online_models.content import CONTENT_DIM, encode_content
 from online_models.features import FEATURES
-from online_models.tasks import TASKS
+from online_models.tasks import COLUMNS, TASKS
 
 _CREATED_TS_MS = 1_763_800_000_000
 _WORDS = (
@@ -156,6 +156,7 @@ def _ranker(rng: np.random.Generator) -> bytes:
     weights: dict[str, NDArray[Any]] = {
         "first": np.array([0]),
         "others": np.arange(1, len(TASKS)),
+        "last": np.array([len(TASKS) - 1]),
     }
     signal = "features"
     for layer, (width_in, width_out) in enumerate(pairwise(widths)):
@@ -166,16 +167,18 @@ def _ranker(rng: np.random.Generator) -> bytes:
             helper.make_node("Sigmoid" if last else "Relu", [f"sum_{layer}"], [f"out_{layer}"]),
         ]
         signal = f"out_{layer}"
-    nodes += [  # what follows a click is no more likely than the click
+    # What follows a click is no more likely than the click; a slate has another order than both.
+    nodes += [
         helper.make_node("Gather", [signal, "first"], ["click"], axis=1),
         helper.make_node("Gather", [signal, "others"], ["given_click"], axis=1),
         helper.make_node("Mul", ["click", "given_click"], ["following"]),
-        helper.make_node("Concat", ["click", "following"], ["probabilities"], axis=1),
+        helper.make_node("Gather", [signal, "last"], ["in_slate"], axis=1),
+        helper.make_node("Concat", ["click", "following", "in_slate"], ["probabilities"], axis=1),
     ]
     return onnx_graph(
         nodes,
         inputs={"features": (TensorProto.FLOAT, ["n", len(FEATURES)])},
-        output=("probabilities", ["n", len(TASKS)]),
+        output=("probabilities", ["n", len(COLUMNS)]),
         weights=weights,
     )
 

@@ -19,7 +19,10 @@ ASK_S: Final = 0.008
 """Price of a request or slate that is ranked again."""
 
 RANKER_ROW_S: Final = 2e-6
-"""Price of a row that the ranker learns from, forth and back; half of it to rank the row."""
+"""Price of a row that the ranker learns from, forth and back; half of it to rank the row.
+
+Of the slate head, whose rows are cheaper and whose batches are smaller, it is that of a place.
+"""
 
 TREE_ROW_S: Final = 3e-7
 """Price of a row for each tree that is grown on it."""

@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from freshet.core.errors import BundleError
@@ -21,6 +22,8 @@ from freshet.core.state.records import EMBEDDING_DIM, HISTORY_LENGTH
 from online_models.artifacts.sessions import OnnxModel
 from online_models.content import CONTENT_DIM
 from online_models.features import FEATURES
+from online_models.training.slate_graph import with_slate_column
+from online_models.training.slate_head import RankerColumns, SlateHead
 
 PARITY_ROWS: Final = 256
 PARITY_TOLERANCE: Final = 1e-4
@@ -52,10 +55,36 @@ def export_encoder(network: nn.Module) -> bytes:
     return _export(network, "encoder", inputs)
 
 
-def export_ranker(network: nn.Module) -> bytes:
-    """Return ONNX of `features` (n, F) to (n, T)."""
-    features = torch.randn(PARITY_ROWS, len(FEATURES), generator=_generator()) * 2
-    return _export(network, "ranker", {"features": features})
+def export_ranker(network: nn.Module, head: SlateHead | None = None) -> bytes:
+    """Return ONNX of `features` (n, F) to (n, C), in the order of `COLUMNS`.
+
+    Args:
+        network: (n, F) to (n, T) probabilities of the tasks.
+        head: orders the items of a slate; None where the click does.
+
+    Raises:
+        BundleError: when the graph computes something else than they do.
+    """
+    return add_slate_column(_export(network, "ranker", {"features": _features()}), network, head)
+
+
+def add_slate_column(graph: bytes, ranker: nn.Module, head: SlateHead | None) -> bytes:
+    """Return the graph of a ranker with the column of a slate head, compared with both.
+
+    Args:
+        graph: ONNX of `features` (n, F) to (n, T).
+        ranker: what the graph computes.
+        head: orders the items of a slate; None where the click does.
+
+    Raises:
+        BundleError: when the graph computes something else than they do.
+    """
+    graph = with_slate_column(graph, head)
+    inputs = {"features": _features()}
+    with torch.no_grad():
+        expected = RankerColumns(ranker, head).eval()(**inputs).numpy()
+    _compare(graph, "ranker", inputs, expected)
+    return graph
 
 
 def _export(network: nn.Module, name: str, inputs: dict[str, Tensor]) -> bytes:
@@ -84,6 +113,18 @@ def _export(network: nn.Module, name: str, inputs: dict[str, Tensor]) -> bytes:
     buffer = io.BytesIO()
     program.save(buffer, external_data=False)
     graph = buffer.getvalue()
+    _compare(graph, name, inputs, expected)
+    return graph
+
+
+def _compare(
+    graph: bytes, name: str, inputs: dict[str, Tensor], expected: NDArray[np.float32]
+) -> None:
+    """Compare the answers of a graph with those of what it was made of.
+
+    Raises:
+        BundleError: when they differ.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.onnx"
         path.write_bytes(graph)
@@ -97,7 +138,10 @@ def _export(network: nn.Module, name: str, inputs: dict[str, Tensor]) -> bytes:
                     f"the exported graph is {difference:.2g} off the network, "
                     f"expected at most {PARITY_TOLERANCE:g}",
                 )
-    return graph
+
+
+def _features() -> Tensor:
+    return torch.randn(PARITY_ROWS, len(FEATURES), generator=_generator()) * 2
 
 
 def _generator() -> torch.Generator:

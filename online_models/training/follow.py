@@ -9,6 +9,9 @@ beside the vectors that made them. So only answers count that were given by the 
 one that differs from it in its ranker alone; and where another bundle has come into use, nothing of
 ours takes its place. What was given by others is learned from all the same: most features know
 nothing of the vectors.
+
+Law: the slate head of the bundle in use is carried along as it is; a training on a log makes
+another. Where the bundle has none, the click of the candidate orders slates.
 """
 
 from __future__ import annotations
@@ -32,13 +35,14 @@ from online_models.artifacts.new_ranker import write_with_ranker
 from online_models.artifacts.registry import Registry
 from online_models.artifacts.sessions import OnnxModel
 from online_models.features import FEATURES
-from online_models.tasks import GIVEN_CLICK, counted
+from online_models.tasks import GIVEN_CLICK, TASKS, counted
 from online_models.training.calibration import platt
 from online_models.training.checkpoint import load_checkpoint, save_checkpoint
 from online_models.training.export import export_ranker
 from online_models.training.gate import GateRules, Probabilities, Trial, Verdict, judge
 from online_models.training.networks import CalibratedRanker
 from online_models.training.restore import restore_ranker
+from online_models.training.slate_graph import read_slate_head
 from online_models.training.stream_learner import FollowOptions, StreamLearner
 
 MADE_BY: Final = "follow"
@@ -152,13 +156,13 @@ class Follower:
     def _put_in_use(self, candidate: CalibratedRanker, figures: dict[str, float]) -> Verdict:
         """Publish a candidate that passed, unless its graph is slow or differs from it."""
         try:
-            graph = export_ranker(candidate)
+            base = self._registry.path(self._base)
+            graph = export_ranker(candidate, read_slate_head(base / RANKER))
             with self._registry.staging() as folder:
                 rank_ms = self._rank_ms(folder, graph)
                 figures = figures | {"rank_ms": rank_ms}
                 if rank_ms > self._rules.most_rank_ms:
                     return Verdict([f"{RANKED_ROWS} candidates take {rank_ms:.1f} ms"], figures)
-                base = self._registry.path(self._base)
                 metrics = {MADE_BY: {**self._foretold(), "gate": figures}}
                 write_with_ranker(folder, base, graph, metrics=metrics, created_ts_ms=self._clock())
                 self.save()
@@ -180,7 +184,8 @@ class Follower:
         if found.answers < self._rules.least_answers:
             return None
         rows = found.rows
-        in_use = OnnxModel(self._registry.path(self._base) / RANKER)(features=rows.features)
+        graph = OnnxModel(self._registry.path(self._base) / RANKER)
+        in_use = graph(features=rows.features)[:, : len(TASKS)]
         with torch.no_grad():
             standing = candidate.eval()(torch.from_numpy(rows.features)).numpy()
         return Trial(

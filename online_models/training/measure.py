@@ -27,6 +27,7 @@ from online_models.training.labelled_rows import LabelledRows
 from online_models.training.log import TARGET, TrainingLog
 from online_models.training.ranker import scores_of
 from online_models.training.shown import Shown
+from online_models.training.slate_head import SlateHead
 
 RECENT_EVENTS: Final = 2_000  # window of the recent-popular baseline
 _FUSED: Final = FEATURES.index("fused_rank")
@@ -150,16 +151,21 @@ def task_figures(ranker: nn.Module, rows: LabelledRows) -> dict[str, dict[str, f
     return found
 
 
-def slate_figures(ranker: nn.Module, shown: Sequence[Shown]) -> dict[str, float]:
+def slate_figures(
+    ranker: nn.Module, shown: Sequence[Shown], head: SlateHead | None = None
+) -> dict[str, float]:
     """Return how well the clicks within a slate are told from the rest; nothing without slates.
 
     Returns:
-        The mean AUC within slates that hold both, of the ranker and of the fusion of the sources,
-        and how many slates these are.
+        The mean AUC within slates that hold both, of the ranker's click, of the fusion of the
+        sources and of the slate head, where there is one; and how many slates these are.
     """
     rows = LabelledRows.of_shown(shown)
     clicked, slates = rows.clicked.numpy(), rows.slates.numpy()
     scores = {"ranker": _probabilities(ranker, rows)[:, 0], "fusion": rows.features[:, _FUSED]}
+    if head is not None:
+        with torch.no_grad():
+            scores["slate_head"] = head.eval()(rows.features).numpy()
     aucs = {name: slate_aucs(each, clicked, slates) for name, each in scores.items()}
     mixed = len(aucs["ranker"])
     if not mixed:

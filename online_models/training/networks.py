@@ -258,28 +258,20 @@ class Ranker(nn.Module):
 
 
 class CalibratedRanker(nn.Module):
-    """The ranker, its scores brought to probabilities; this is what is exported.
+    """The ranker, its scores brought to probabilities; it is exported beside a slate head.
 
     Attributes:
         epochs: how often it saw what it learned from; 0 for one that orders as the fusion does.
         on_shown: whether its probabilities are of what is shown; else of what comes next.
-        within_slates: whether it learned to order slates.
     """
 
     def __init__(
-        self,
-        ranker: Ranker,
-        calibration: Calibration,
-        epochs: int = 0,
-        *,
-        on_shown: bool = False,
-        within_slates: bool = False,
+        self, ranker: Ranker, calibration: Calibration, epochs: int = 0, *, on_shown: bool = False
     ) -> None:
         super().__init__()
         self.ranker = ranker
         self.epochs = epochs
         self.on_shown = on_shown
-        self.within_slates = within_slates
         self.register_buffer("slopes", calibration.slopes)
         self.register_buffer("intercepts", calibration.intercepts)
 

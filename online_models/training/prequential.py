@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 import torch
+from torch import nn
 
 from online_models.artifacts.bundle import Bundle
 from online_models.training.budget import Budget
@@ -25,6 +26,7 @@ from online_models.training.log import TrainingLog
 from online_models.training.networks import CalibratedRanker
 from online_models.training.ranker import fit_ranker, refit_ranker
 from online_models.training.shown import Shown, closed_before
+from online_models.training.slate_head import SlateHead, choose_head
 from online_models.training.trial import trial_bundle
 
 MOST_EXPOSURES: Final = 15_000
@@ -36,6 +38,7 @@ MOST_SHOWN: Final = 10_000
 _CHOOSING_SHARE: Final = 0.15  # of both, the newest, choose the epoch of the ranker and calibrate
 _FIRST_EPOCHS, _LATER_EPOCHS = 30, 4
 _RANKER_EPOCHS: Final = 30
+_HEAD_SHARE: Final = 0.2  # of the budget of the ranker, for the slate head; as much once more
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +84,7 @@ class PrequentialTrainer:
         self._shown: list[Shown] = []
         self.encoder_trainings = 0
         self.ranker: CalibratedRanker | TreeRanker | None = None
+        self.head: SlateHead | None = None
 
     def see(self, exposure: Exposure) -> None:
         """Keep an exposure to learn from."""
@@ -145,11 +149,20 @@ class PrequentialTrainer:
             )
             log.info("before event %d: %s", end, choice.remark)
             self.ranker = choice.ranker
+        self._train_head(self.ranker, shown, shown_cut, end)
         if self.ranker is network:
             budget = Budget.of(self._times.ranker_s)
             self.ranker = refit_ranker(network, known, shown=shown, budget=budget, rng=self._rng)
 
+    def _train_head(self, ranker: nn.Module, shown: list[Shown], cut: int, end: int) -> None:
+        """Choose between the click of a ranker and a slate head; what is kept learns from all."""
+        rng = np.random.default_rng([self._seed, end, 1])  # the ranker's own draws stay
+        seconds = _HEAD_SHARE * self._times.ranker_s
+        choice = choose_head(ranker, shown[:cut], shown[cut:], budget=Budget.of(seconds), rng=rng)
+        log.info("before event %d: slate head %s", end, choice.metrics)
+        self.head = choice.again(shown, budget=Budget.of(seconds), rng=rng)
+
     def bundle(self, end: int) -> Bundle:
         """Return the models as they are, over the items that exist at an event."""
         existing = np.flatnonzero(self._histories.available(end))
-        return trial_bundle(self._log, existing, self._encoder, self.ranker)
+        return trial_bundle(self._log, existing, self._encoder, self.ranker, self.head)

@@ -26,7 +26,6 @@ from online_models.training.exposures import Exposure
 from online_models.training.labelled_rows import LabelledRows, Population
 from online_models.training.networks import CalibratedRanker, Ranker
 from online_models.training.shown import Shown
-from online_models.training.slate_loss import MAX_SLATE, MixedSlates, auc_within_slates, worth_it
 
 LISTED: Final = 100
 """Candidates of an exposure in a list to learn from: the right one and others at random."""
@@ -34,8 +33,6 @@ LISTED: Final = 100
 _BATCH: Final = 64
 _ROWS_BATCH: Final = 128  # rows of the population, beside a batch of lists
 _WEIGHT_SHOWN: Final = 1.0  # of their loss beside that of the lists
-_SLATES_BATCH: Final = 16  # slates, beside a batch of lists
-_WEIGHT_SLATES: Final = 1.0  # of their loss beside that of the lists
 _LEARNING_RATE: Final = 1e-3
 _HEAD_LEARNING_RATE: Final = 1e-2  # of the tasks beside the click: they learn from few rows
 _WEIGHT_DECAY: Final = 1e-3
@@ -61,8 +58,8 @@ def fit_ranker(
     """Return a ranker whose scores are probabilities.
 
     Where slates say what was clicked on of what was shown, that is what a probability means, and
-    a part of what is learned; else it is the probability to be what comes next. What of a slate is
-    clicked on is learned as well where the gate finds it worth it, see `worth_it`.
+    a part of what is learned; else it is the probability to be what comes next. The order within a
+    slate is another question, see `slate_head`.
 
     The epoch that predicts the clicks of the validation best is kept, and the untrained ranker,
     which is the fusion of the sources, is one of the contestants. A task that happened too seldom
@@ -87,38 +84,13 @@ def fit_ranker(
     lists = _Lists.of(learned, rng)
     held_out = _HeldOut.of(found)
     population = Population.of(learned, validation, shown, shown_later, rejected, rejected_later)
-    slates = MixedSlates.of(population.early) if population.on_shown else None
-    gated = slates is not None and slates.learnable
-    part = budget.share(0.5) if gated else budget
-    kept = _fit(_Fitting(lists, population, rng), held_out, epochs, part, report)
-    if gated:
-        part = budget.share(1.0)
-        other = _fit(_Fitting(lists, population, rng, slates), held_out, epochs, part, report)
-        before, after = (auc_within_slates(each.ranker, population.late) for each in (kept, other))
-        if worth_it(before, after, loss_before=kept.loss, loss=other.loss):
-            kept = other
-    ranker, late = kept.ranker, population.late
+    ranker, epoch = _fit(_Fitting(lists, population, rng), held_out, epochs, budget, report)
+    late = population.late
     report(1.0)
     with torch.no_grad():
         scores = ranker(late.features)
     calibration = calibrate(scores, late.labels, population.usual, late.rows)
-    return CalibratedRanker(
-        ranker,
-        calibration,
-        kept.epoch,
-        on_shown=population.on_shown,
-        within_slates=kept.within_slates,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Fitted:
-    """A ranker after its best epoch, and its loss on what was held out."""
-
-    ranker: Ranker
-    epoch: int
-    loss: float
-    within_slates: bool
+    return CalibratedRanker(ranker, calibration, epoch, on_shown=population.on_shown)
 
 
 def _fit(
@@ -127,8 +99,8 @@ def _fit(
     epochs: int,
     budget: Budget,
     report: Callable[[float], None],
-) -> _Fitted:
-    """Return the ranker after the epoch that predicts what was held out best."""
+) -> tuple[Ranker, int]:
+    """Return the ranker after the epoch that predicts what was held out best, and the epoch."""
     ranker = fitting.average
     best, best_state, best_epoch = held_out.loss(ranker), copy.deepcopy(ranker.state_dict()), 0
     for epoch in range(1, epochs + 1):
@@ -141,7 +113,7 @@ def _fit(
         if budget.over() or epoch - best_epoch >= _PATIENCE:
             break
     ranker.load_state_dict(best_state)
-    return _Fitted(ranker.eval(), best_epoch, best, fitting.within_slates)
+    return ranker.eval(), best_epoch
 
 
 def refit_ranker(
@@ -176,8 +148,7 @@ def refit_ranker(
         rows = LabelledRows.of_shown(shown)
     learnable = (fitted.slopes > 0).tolist()
     population = Population(fitted.on_shown, rows, rows, learnable, rows.base_rates())
-    slates = MixedSlates.of(rows) if fitted.within_slates else None
-    fitting = _Fitting(_Lists.of(learned, rng), population, rng, slates)
+    fitting = _Fitting(_Lists.of(learned, rng), population, rng)
     for _ in range(fitted.epochs):
         if budget.over():
             return fitted
@@ -189,13 +160,7 @@ def refit_ranker(
         added = level(log_odds, rows.clicked)
         slope, intercept = calibration.slopes[0], calibration.intercepts[0]
         calibration = calibration.with_click(float(slope), float(intercept) + added)
-    return CalibratedRanker(
-        ranker,
-        calibration,
-        fitted.epochs,
-        on_shown=fitted.on_shown,
-        within_slates=fitted.within_slates,
-    )
+    return CalibratedRanker(ranker, calibration, fitted.epochs, on_shown=fitted.on_shown)
 
 
 def untrained_ranker() -> CalibratedRanker:
@@ -267,18 +232,11 @@ class _Lists:
 class _Fitting:
     """A ranker and what it learns with, epoch by epoch."""
 
-    def __init__(
-        self,
-        lists: _Lists,
-        population: Population,
-        rng: np.random.Generator,
-        slates: MixedSlates | None = None,
-    ) -> None:
+    def __init__(self, lists: _Lists, population: Population, rng: np.random.Generator) -> None:
         flat = lists.features.reshape(-1, len(FEATURES))
         self._ranker = Ranker(flat.mean(axis=0), flat.std(axis=0))
         self._averaged = averaged(self._ranker)
         self._lists, self._population, self._rng = lists, population, rng
-        self._slates = slates
         # Scores of lists have no level of their own: this line, the logarithm of its slope first,
         # brings them to that of clicks.
         self._line = torch.nn.Parameter(torch.tensor([0.0, base_odds(population.early.clicked)]))
@@ -291,11 +249,6 @@ class _Fitting:
             lr=_LEARNING_RATE,
             weight_decay=_WEIGHT_DECAY,
         )
-
-    @property
-    def within_slates(self) -> bool:
-        """Whether it learns what of a slate is clicked on."""
-        return self._slates is not None
 
     @property
     def average(self) -> Ranker:
@@ -313,8 +266,7 @@ class _Fitting:
             loss.backward()
             self._optimiser.step()
             self._averaged.update_parameters(self._ranker)
-            in_slates = _SLATES_BATCH * MAX_SLATE if self.within_slates else 0
-            budget.spend((len(rows) * LISTED + _ROWS_BATCH + in_slates) * RANKER_ROW_S)
+            budget.spend((len(rows) * LISTED + _ROWS_BATCH) * RANKER_ROW_S)
 
     def _loss_of_rows(self) -> Tensor:
         """Return the weighted loss of some rows of the population: all but which comes next."""
@@ -333,10 +285,6 @@ class _Fitting:
             clicked = rows.clicked[some].float()
             of_clicks = functional.binary_cross_entropy_with_logits(log_odds, clicked)
             loss = loss + _WEIGHT_SHOWN * of_clicks
-        if self._slates is not None:
-            drawn = torch.from_numpy(self._rng.integers(len(self._slates), size=_SLATES_BATCH))
-            of_slates = self._slates.loss(self._ranker, rows.features, drawn)
-            loss = loss + _WEIGHT_SLATES * of_slates
         return loss
 
 

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 def restore_ranker(path: Path) -> CalibratedRanker | None:
     """Return the ranker whose graph is in `path`; None where it is none of ours.
 
+    Its slate head is `read_slate_head`'s.
+
     Weights keep their names in the graph, except for what the exporter folds into constants:
     single numbers, biases that are zero, and slopes that are one. The weights among these few are
     fitted to the graph's answers, and the whole is compared with it.
@@ -51,7 +53,7 @@ def restore_ranker(path: Path) -> CalibratedRanker | None:
     restored.load_state_dict(state | found)
     generator = torch.Generator().manual_seed(_SEED)
     probes = torch.randn(_PROBES, n, generator=generator) * 2
-    expected = torch.from_numpy(OnnxModel(path)(features=probes.numpy()))
+    expected = torch.from_numpy(OnnxModel(path)(features=probes.numpy())[:, :tasks])
     _fit(restored, missing, probes, expected)
     with torch.no_grad():
         difference = float((restored(probes) - expected).abs().max())

@@ -1,8 +1,7 @@
-"""What of a slate is clicked on: a softmax within each slate, and the gate that asks for it.
+"""What of a slate is clicked: the slates that teach it, and the softmax within each of them.
 
-What comes next of hundreds of candidates and what of one slate is clicked on are two questions, and
-a score that was learned from the first need not order a slate well. Within a slate nothing counts
-that all its items share: neither who the user is nor at which hour they came.
+Law: nothing is compared across slates. What all items of a slate share, such as who the user is and
+at which hour they came, moves all of its scores alike and cancels out.
 """
 
 from __future__ import annotations
@@ -21,9 +20,6 @@ from online_models.training.labelled_rows import LabelledRows
 
 MAX_SLATE: Final = 50
 """Items of a slate that are compared; of a longer one the first."""
-
-_SIGMAS: Final = 1.0  # by which slates must be ordered better, beyond noise
-_MAX_LOSS: Final = 0.02  # nats by which what comes next may be predicted worse for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,51 +54,40 @@ class MixedSlates:
         return len(self.places)
 
     @property
-    def learnable(self) -> bool:
-        """Whether they are enough to learn from."""
+    def enough(self) -> bool:
+        """Whether they are enough to learn from, or to say what was learned."""
         return len(self) >= LEAST_LABELS
 
-    def loss(self, ranker: nn.Module, features: Tensor, some: Tensor) -> Tensor:
+    @property
+    def items(self) -> Tensor:
+        """(n,) rows of all their items."""
+        return self.places[self.shown]
+
+    def loss(self, scorer: nn.Module, features: Tensor, some: Tensor) -> Tensor:
         """Return the mean negative log likelihood of the clicks, each within its slate.
 
+        Listwise softmax (Cao et al. 2007, "Learning to rank: from pairwise approach to listwise
+        approach", ListNet with the top one).
+
         Args:
-            ranker: gives the scores of features.
+            scorer: (..., F) features to (...,) scores.
             features: (n, F) of the rows.
             some: (b,) numbers of slates.
         """
-        scores = ranker(features[self.places[some]])[..., 0]  # (b, MAX_SLATE)
-        log_shares = scores.masked_fill(~self.shown[some], -1e9).log_softmax(dim=1)
-        clicked = self.clicked[some]
+        longest = int(self.shown[some].sum(dim=1).max())
+        places, shown, clicked = (
+            each[some, :longest] for each in (self.places, self.shown, self.clicked)
+        )
+        scores = scorer(features[places])  # (b, longest)
+        log_shares = scores.masked_fill(~shown, -1e9).log_softmax(dim=1)
         return -(log_shares[clicked]).mean()
 
 
-@torch.no_grad()
-def auc_within_slates(ranker: nn.Module, rows: LabelledRows) -> NDArray[np.float64]:
-    """Return the (m,) AUC of clicks within each mixed slate."""
-    ranker.eval()
-    scores = ranker(rows.features)[:, 0].numpy()
-    return slate_aucs(scores, rows.clicked.numpy(), rows.slates.numpy())
-
-
-def worth_it(
-    before: NDArray[np.float64], after: NDArray[np.float64], *, loss_before: float, loss: float
-) -> bool:
-    """Return whether slates are ordered better, and what comes next is predicted no worse.
+def aucs_within_slates(scores: Tensor, rows: LabelledRows) -> NDArray[np.float64]:
+    """Return the (m,) AUC of clicks within each mixed slate.
 
     Args:
-        before: (m,) AUC within slates, without learning from slates.
-        after: (m,) with it.
-        loss_before: of what comes next, in nats, without.
-        loss: with.
-
-    >>> low, high = np.full(50, 0.5), np.tile([0.6, 0.7], 25)
-    >>> worth_it(low, high, loss_before=3.0, loss=3.01)
-    True
-    >>> worth_it(low, high, loss_before=3.0, loss=3.1), worth_it(high, low, loss_before=3, loss=3)
-    (False, False)
+        scores: (n,) of the rows.
+        rows: in slates.
     """
-    if len(before) < LEAST_LABELS:
-        return False
-    gains = after - before
-    noise = float(gains.std(ddof=1)) / len(gains) ** 0.5
-    return float(gains.mean()) > _SIGMAS * noise and loss <= loss_before + _MAX_LOSS
+    return slate_aucs(scores.numpy(), rows.clicked.numpy(), rows.slates.numpy())

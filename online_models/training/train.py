@@ -24,7 +24,12 @@ from online_models.training.budget import ASK_S, Budget
 from online_models.training.challenger import TreeRanker
 from online_models.training.challenger_choice import Choice, challenged
 from online_models.training.encoder import EncoderModel, fit_encoder
-from online_models.training.export import export_encoder, export_item_tower, export_ranker
+from online_models.training.export import (
+    add_slate_column,
+    export_encoder,
+    export_item_tower,
+    export_ranker,
+)
 from online_models.training.exposures import Exposure, Life
 from online_models.training.histories import Histories, thinned
 from online_models.training.labelled_rows import LabelledRows, Population
@@ -42,6 +47,7 @@ from online_models.training.measure import (
 from online_models.training.networks import CalibratedRanker, ContentTower, HistoryEncoder
 from online_models.training.ranker import fit_ranker, refit_ranker
 from online_models.training.shown import Shown
+from online_models.training.slate_head import HeadChoice, SlateHead, choose_head
 from online_models.training.slates import Slate, Slates
 from online_models.training.trial import trial_bundle
 
@@ -51,6 +57,7 @@ CUTS: Final = (0.75, 0.87, 0.92)
 _ENCODER_SHARE, _EXPOSURE_SHARE, _RANKER_SHARE, _REFIT_SHARE = 0.3, 0.25, 0.1, 0.15
 _REFIT_RANKER_SHARE: Final = 0.1
 _CHALLENGER_SHARE: Final = 0.1
+_HEAD_SHARE: Final = 0.02  # for the slate head, where the log has slates; as much once more
 _EXPORT_S: Final = 10.0  # what export and check take, beside a busy server
 _REFIT_EPOCHS: Final = 2
 _RANKER_EPOCHS: Final = 30
@@ -102,6 +109,7 @@ class Models:
 
     encoder: EncoderModel
     ranker: CalibratedRanker | TreeRanker
+    head: SlateHead | None
     metrics: dict[str, Any] = field(default_factory=dict)
 
 
@@ -144,7 +152,7 @@ def train(
             folder,
             items=log.items,
             vectors=models.encoder.item_vectors(),
-            ranker=_graph(models.ranker),
+            ranker=_graph(models),
             encoder=export_encoder(HistoryEncoder(models.encoder.encoder)),
             item_tower=export_item_tower(ContentTower(models.encoder.tower)),
             metrics=models.metrics,
@@ -157,8 +165,11 @@ def train(
     return version
 
 
-def _graph(ranker: CalibratedRanker | TreeRanker) -> bytes:
-    return ranker.graph if isinstance(ranker, TreeRanker) else export_ranker(ranker)
+def _graph(models: Models) -> bytes:
+    ranker, head = models.ranker, models.head
+    if isinstance(ranker, TreeRanker):
+        return add_slate_column(ranker.graph, ranker, head)
+    return export_ranker(ranker, head)
 
 
 def fit(log: TrainingLog, life: Life, options: TrainOptions, report: Report) -> Models:
@@ -188,7 +199,7 @@ def fit(log: TrainingLog, life: Life, options: TrainOptions, report: Report) -> 
         rejected=parts[0].rejected,
         rejected_later=parts[1].rejected,
         epochs=_RANKER_EPOCHS,
-        budget=budget.share(_RANKER_SHARE),
+        budget=budget.share(_RANKER_SHARE - 2 * _HEAD_SHARE * bool(parts[0].shown)),
         rng=rng,
         report=lambda share: report("ranker", share),
     )
@@ -204,7 +215,8 @@ def fit(log: TrainingLog, life: Life, options: TrainOptions, report: Report) -> 
             population=_population(parts),
             report=lambda share: report("challenger", share),
         )
-    metrics = _measure(log, histories, model, choice, parts)
+    head, kept_head = _order_of_slates(choice, parts, options, budget)
+    metrics = _measure(log, histories, model, choice, parts, head)
     fit_encoder(
         model,
         log,
@@ -224,7 +236,19 @@ def fit(log: TrainingLog, life: Life, options: TrainOptions, report: Report) -> 
             budget=budget.share(_REFIT_RANKER_SHARE),
             rng=rng,
         )
-    return Models(model, ranker, metrics | _effort(model, network, budget))
+    return Models(model, ranker, kept_head, metrics | _effort(model, network, budget))
+
+
+def _order_of_slates(
+    choice: Choice, parts: Sequence[_Part], options: TrainOptions, budget: Budget
+) -> tuple[HeadChoice, SlateHead | None]:
+    """Return what orders slates as it was measured, and the head that learned from all of them."""
+    rng = np.random.default_rng([options.seed, 2])  # who else learns draws as without it
+    part = budget.share(_HEAD_SHARE if parts[0].shown else 0)
+    head = choose_head(choice.ranker, parts[0].shown, parts[1].shown, budget=part, rng=rng)
+    everything = [each for part in parts for each in part.shown]
+    part = budget.share(_HEAD_SHARE if head.head else 0)
+    return head, head.again(everything, budget=part, rng=rng)
 
 
 def _effort(model: EncoderModel, network: CalibratedRanker, budget: Budget) -> dict[str, Any]:
@@ -235,7 +259,6 @@ def _effort(model: EncoderModel, network: CalibratedRanker, budget: Budget) -> d
             "encoder_epochs": len(model.history),
             "encoder_steps": model.steps,
             "ranker_epochs": network.epochs,
-            "ranker_within_slates": network.within_slates,
             "planned_s": round(budget.seconds, 1),
             "priced_s": round(budget.spent_s, 1),
             "processor_s": round(budget.processor_s, 1),
@@ -335,6 +358,7 @@ def _measure(
     model: EncoderModel,
     choice: Choice,
     parts: list[_Part],
+    head: HeadChoice,
 ) -> dict[str, Any]:
     """Return what the manifest says of the models."""
     exposures, shown = parts[2].exposures, parts[2].shown
@@ -355,7 +379,8 @@ def _measure(
         "candidate_recall": round(float(np.mean([each.target >= 0 for each in exposures])), 4),
         "tasks": task_figures(choice.ranker, rows),
         "tasks_of": "what was shown" if choice.ranker.on_shown else "candidates",
-        "slate_auc": slate_figures(choice.ranker, shown),
+        "slate_auc": slate_figures(choice.ranker, shown, head.head),
+        "slate_head": head.metrics,
         "challenger": choice.metrics,
         "requests": {name: len(part.exposures) for name, part in zip(_PARTS, parts, strict=True)},
         "slates": {name: len(part.shown) for name, part in zip(_PARTS, parts, strict=True)},

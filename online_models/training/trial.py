@@ -19,12 +19,9 @@ from online_models.content import CONTENT_SCHEMA
 from online_models.features import FEATURE_SCHEMA
 from online_models.training.encoder import EncoderModel
 from online_models.training.log import TrainingLog
-from online_models.training.networks import (
-    CalibratedRanker,
-    ContentTower,
-    HistoryEncoder,
-)
+from online_models.training.networks import ContentTower, HistoryEncoder
 from online_models.training.ranker import untrained_ranker
+from online_models.training.slate_head import RankerColumns, SlateHead
 
 
 class _Network:
@@ -44,7 +41,8 @@ def trial_bundle(
     log: TrainingLog,
     rows: NDArray[np.int64],
     model: EncoderModel,
-    ranker: CalibratedRanker | None = None,
+    ranker: nn.Module | None = None,
+    head: SlateHead | None = None,
 ) -> Bundle:
     """Return the models as a bundle; what is trained on changes it, so ask before that.
 
@@ -53,6 +51,7 @@ def trial_bundle(
         rows: (n,) rows of the items that exist.
         model: encoder and item tower.
         ranker: the ranker; without one, candidates are ordered by the fusion of the sources.
+        head: orders the items of a slate; None where the click does.
     """
     rows = rows[np.argsort(log.hashes[rows], kind="stable")]
     vectors = model.item_vectors()[rows]
@@ -76,7 +75,7 @@ def trial_bundle(
         item_ids=[log.items[row].item_id for row in rows.tolist()],
         items=ItemVectors(tag_of(version), log.hashes[rows], vectors),
         index=ExactIndex(vectors),
-        ranker=_Network(ranker or untrained_ranker()),
+        ranker=_Network(RankerColumns(ranker or untrained_ranker(), head)),
         encoder=_Network(HistoryEncoder(model.encoder)),
         item_tower=_Network(ContentTower(model.tower)),
     )

@@ -12,12 +12,20 @@ import pytest
 from freshet.core.events.schema import Item
 from freshet.core.settings import Settings
 from online_models.features import FEATURES, Candidates, compute_features
-from online_models.tasks import NEGATIVE, TASKS
+from online_models.tasks import COLUMNS, NEGATIVE, SLATE, TASKS
 from serving import ranking
-from serving.answer import Query
+from serving.answer import Query, RankQuery
 from serving.filters import keep
 from serving.moment import hydrate
-from serving.ranking import Ranked, rank, rerank, task_scores, task_weights
+from serving.pipeline import rank_items
+from serving.ranking import (
+    Ranked,
+    rank,
+    rerank,
+    slate_probabilities,
+    task_scores,
+    task_weights,
+)
 from serving.sources.gather import gather
 
 NOW_MS = 1_763_800_000_000
@@ -219,7 +227,7 @@ async def test_who_rejected_nothing_is_ranked_to_the_last_bit_as_before(
     users.act("ann", "item-1")
     ranked = await ranked_for(state, "ann")
     bundle = state.live.current.bundle
-    own = task_scores(bundle.probabilities(ranked.features), state.settings)
+    own = task_scores(bundle.probabilities(ranked.features)[:, :SLATE], state.settings)
     assert ranked.scores.tobytes() == own.astype(np.float32).tobytes()
 
 
@@ -257,3 +265,65 @@ def test_by_default_of_two_alike_the_one_that_is_rejected_more_comes_last() -> N
     alike = np.array([[0.20, 0, 0, 0.0], [0.22, 0, 0, 0.4]], np.float32)
     scores = task_scores(alike, Settings())
     assert scores[0] > scores[1] > 0
+
+
+@pytest.fixture
+def contrary(state: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The state, whose slate column orders items contrary to the click column."""
+
+    def foreseen(_: object, features: Any) -> Any:
+        found = np.zeros((len(features), len(COLUMNS)), np.float32)
+        found[:, 0] = np.linspace(0.1, 0.3, len(features))
+        found[:, SLATE] = np.linspace(0.9, 0.1, len(features))
+        return found
+
+    monkeypatch.setattr(type(state.live.current.bundle), "probabilities", foreseen)
+    return state
+
+
+async def test_a_client_has_its_candidates_ordered_as_a_slate(contrary: Any) -> None:
+    """By the slate column, and as many clicks are promised as by the click column."""
+    items = [f"item-{number}" for number in range(5, 11)]
+    query = RankQuery(user="nobody", items=items)
+    answer = (await rank_items(contrary, query, "r1")).answer
+    rows = [contrary.items.table.row(item.item_id) for item in answer.items]
+    assert rows == sorted(rows)
+    scores = [item.score for item in answer.items]
+    assert scores == sorted(scores, reverse=True)
+    assert sum(scores) == pytest.approx(np.linspace(0.1, 0.3, 6).sum(), rel=1e-4)
+
+
+async def test_a_list_of_the_own_candidates_is_ordered_by_what_comes_next(contrary: Any) -> None:
+    """Whatever the slate column says."""
+    ranked = await ranked_for(contrary, "nobody")
+    assert (np.diff(ranked.scores) > 0).all()
+
+
+def test_the_slate_column_changes_the_click_and_what_follows_it() -> None:
+    """What is predicted given a click stays, and so do rejections; the fast one as the slow one."""
+    predicted = np.random.default_rng(0).random((40, len(COLUMNS))).astype(np.float32)
+    predicted[:, 1:3] *= predicted[:, :1]
+    found = slate_probabilities(predicted)
+    assert np.argsort(found[:, 0]).tolist() == np.argsort(predicted[:, SLATE]).tolist()
+    assert found[:, 0].sum() == pytest.approx(predicted[:, 0].sum(), rel=1e-5)
+    for row, before in zip(found, predicted, strict=True):
+        assert row[1:3] / row[0] == pytest.approx(before[1:3] / before[0], rel=1e-4)
+        assert row[NEGATIVE] == before[NEGATIVE]
+
+
+@pytest.mark.parametrize("n", [0, 1, 7])
+def test_without_a_slate_head_the_click_stays_to_the_last_bit(n: int) -> None:
+    """Then the columns are the same."""
+    predicted = np.random.default_rng(n).random((n, len(COLUMNS))).astype(np.float32)
+    predicted[:, SLATE] = predicted[:, 0]
+    assert np.array_equal(slate_probabilities(predicted), predicted[:, :SLATE])
+
+
+def test_what_is_never_clicked_stays_finite() -> None:
+    """Clicks of probability 0, some or all, as a graph that failed says."""
+    for clicks in ([0.0, 0.0], [0.0, 0.2], [1.0, 1.0]):
+        predicted = np.zeros((2, len(COLUMNS)), np.float32)
+        predicted[:, 0], predicted[:, SLATE] = clicks, [0.0, 1.0]
+        found = slate_probabilities(predicted)
+        assert np.isfinite(found).all()
+        assert ((found >= 0) & (found <= 1)).all()

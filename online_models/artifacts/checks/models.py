@@ -19,7 +19,7 @@ from online_models.artifacts.bundle import Bundle, Model
 from online_models.artifacts.sessions import OnnxModel
 from online_models.content import CONTENT_DIM, encode_content
 from online_models.features import FEATURE_LIMIT, FEATURES
-from online_models.tasks import TASKS
+from online_models.tasks import COLUMNS
 
 Floats = NDArray[np.float32]
 
@@ -124,7 +124,7 @@ def _check_ranker(folder: Path, ranker: Model) -> None:
     for rows in _RANKER_ROWS:
         features = candidates(rows)
         found = _ask(folder, "ranker", ranker, features=features)
-        _check_shape(folder, "ranker", found, (rows, len(TASKS)))
+        _check_shape(folder, "ranker", found, (rows, len(COLUMNS)))
         if not np.isfinite(found).all():
             raise BundleError(folder, "its ranker answers what is no finite number")
         if found.min() < -_ROUNDING or found.max() > 1 + _ROUNDING:

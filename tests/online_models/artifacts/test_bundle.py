@@ -12,7 +12,7 @@ from freshet.core.state.records import EMBEDDING_DIM, HISTORY_LENGTH
 from online_models.artifacts.bundle import Bundle, open_bundle
 from online_models.artifacts.tiny import tiny_items
 from online_models.features import FEATURE_SCHEMA, FEATURES
-from online_models.tasks import TASKS
+from online_models.tasks import COLUMNS, SLATE
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +75,11 @@ def test_probabilities_are_such_and_finite(bundle: Bundle) -> None:
     features = np.random.default_rng(0).normal(0, 3, (50, len(FEATURES))).astype(np.float32)
     features[0] = np.nan
     found = bundle.probabilities(features)
-    assert found.shape == (50, len(TASKS))
+    assert found.shape == (50, len(COLUMNS))
     assert np.isfinite(found).all()
     assert ((found >= 0) & (found <= 1)).all()
-    assert (found[:, 1:] <= found[:, :1]).all()  # no dwell and no purchase without a click
-    assert bundle.probabilities(features[:0]).shape == (0, len(TASKS))
+    assert (found[:, 1:SLATE] <= found[:, :1]).all()  # no dwell and no purchase without a click
+    assert bundle.probabilities(features[:0]).shape == (0, len(COLUMNS))
 
 
 def test_the_nearest_item_to_an_item_is_itself(bundle: Bundle) -> None:

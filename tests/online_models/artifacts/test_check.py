@@ -103,7 +103,7 @@ def test_a_manifest_that_is_none_is_found(copied: Copied, damage: bytes) -> None
 @pytest.mark.parametrize(
     ("field", "value", "reason"),
     [
-        ("format", 1, "format is 1, expected 3.*`freshet train LOG` makes one of this version"),
+        ("format", 1, "format is 1, expected 4.*`freshet train LOG` makes one of this version"),
         ("feature_schema", "another", "feature schema is 'another'"),
         ("content_schema", "another", "content schema is 'another'"),
         ("dim", 32, "vector dimension is 32, expected 64"),
@@ -203,7 +203,7 @@ def test_a_ranker_of_other_tasks_is_refused(copied: Copied) -> None:
     golden["probabilities"] = golden["probabilities"][:, 0]
     np.savez(folder / GOLDEN, **golden)
     seal_again(folder)
-    with pytest.raises(BundleError, match=r"its ranker answers \(16,\), not \(16, 4\)"):
+    with pytest.raises(BundleError, match=r"its ranker answers \(16,\), not \(16, 5\)"):
         load_bundle(folder)
 
 

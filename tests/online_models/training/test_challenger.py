@@ -14,10 +14,11 @@ from online_models.artifacts.manifest import RANKER
 from online_models.artifacts.new_ranker import write_with_ranker
 from online_models.artifacts.tiny import tiny_items, write_tiny_bundle
 from online_models.features import FEATURES, SOURCES
-from online_models.tasks import TASKS
+from online_models.tasks import COLUMNS, SLATE
 from online_models.training import challenger
 from online_models.training.budget import Budget
 from online_models.training.challenger import LightGBMMissingError, TreeRanker, fit_challenger
+from online_models.training.export import add_slate_column
 from online_models.training.exposures import Exposure
 from online_models.training.labels import NEVER
 from online_models.training.ranker import probabilities_of, scores_of
@@ -127,12 +128,14 @@ def test_through_the_door_it_ranks_as_before(trees: TreeRanker, tmp_path: Path) 
     base.mkdir()
     folder.mkdir()
     write_tiny_bundle(base, tiny_items(50))
-    write_with_ranker(folder, base, trees.graph, metrics={}, created_ts_ms=1_763_800_000_000)
+    graph = add_slate_column(trees.graph, trees, None)
+    write_with_ranker(folder, base, graph, metrics={}, created_ts_ms=1_763_800_000_000)
     check_in_child(folder)
     features = some_exposures(1, 3)[0].features.astype(np.float32)
     found = load_bundle(folder).probabilities(features)
-    assert found.shape == (_CANDIDATES, len(TASKS))
-    assert np.array_equal(found, trees(torch.from_numpy(features)).numpy())
+    assert found.shape == (_CANDIDATES, len(COLUMNS))
+    assert np.array_equal(found[:, :SLATE], trees(torch.from_numpy(features)).numpy())
+    assert np.array_equal(found[:, SLATE], found[:, 0])
 
 
 def test_following_begins_from_the_fusion(trees: TreeRanker, tmp_path: Path) -> None:

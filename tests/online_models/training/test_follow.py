@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from freshet.core.errors import BundleError
 from online_models.artifacts.manifest import RANKER, VECTORS
@@ -21,6 +22,9 @@ from online_models.training.export import export_ranker
 from online_models.training.follow import Decision, Follower
 from online_models.training.gate import GateRules
 from online_models.training.networks import CalibratedRanker
+from online_models.training.ranker import untrained_ranker
+from online_models.training.slate_graph import read_slate_head
+from online_models.training.slate_head import SlateHead
 from online_models.training.stream_learner import FollowOptions
 
 from .synthetic_stream import dwell_truth, registry, rejection_truth, stream, truth
@@ -73,9 +77,10 @@ def test_it_learns_the_truth_and_publishes_it(folder: Path) -> None:
     assert models.path(base).joinpath(VECTORS).samefile(models.path(decision.version) / VECTORS)
 
     features = np.random.default_rng(9).normal(size=(2_000, len(FEATURES))).astype(np.float32)
-    scores, dwell, conversion, negative = OnnxModel(models.path(decision.version) / RANKER)(
+    scores, dwell, conversion, negative, slate = OnnxModel(models.path(decision.version) / RANKER)(
         features=features
     ).T
+    assert np.array_equal(slate, scores)  # the bundle that was in use had no head
     odds = truth(features)
     learned = np.log(scores / (1 - scores))
     assert np.corrcoef(learned, odds)[0, 1] > 0.9
@@ -89,6 +94,26 @@ def test_it_learns_the_truth_and_publishes_it(folder: Path) -> None:
     rejecting = -odds - np.log1p(np.exp(-rejection_truth(features)))
     assert np.corrcoef(np.log(negative / (1 - negative)), rejecting)[0, 1] > 0.8
     assert 0.8 < decision.figures["negative_calibration_as_it_stands"] < 1.25
+
+
+def test_the_slate_head_in_use_is_carried_along(folder: Path) -> None:
+    """As it is, through two rankers that were learned since."""
+    models = registry(folder / "models")
+    n = len(FEATURES)
+    head = SlateHead(np.zeros(n, np.float32), np.ones(n, np.float32))
+    torch.nn.init.normal_(head.layers[-1].weight)
+    with models.staging() as staged:
+        base = models.path(models.current() or "")
+        graph = export_ranker(untrained_ranker(), head)
+        write_with_ranker(staged, base, graph, metrics={}, created_ts_ms=1)
+        models.publish(staged)
+    following = follower(folder)
+    for start, end in ((0, 1_500), (1_500, 2_500)):
+        version = published(learn(following, start, end).publish()).version
+    carried = read_slate_head(models.path(version) / RANKER)
+    assert carried is not None
+    for name, value in head.state_dict().items():
+        assert torch.equal(carried.state_dict()[name], value)
 
 
 def test_a_poisoned_stream_is_refused_and_learning_goes_on(folder: Path) -> None:
@@ -127,7 +152,7 @@ def test_a_slow_graph_is_refused(folder: Path) -> None:
 def test_a_graph_that_differs_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the exporter's own words."""
 
-    def differs(_: object) -> bytes:
+    def differs(*_: object) -> bytes:
         raise BundleError("ranker", "the exported graph is 1 off the network")
 
     monkeypatch.setattr("online_models.training.follow.export_ranker", differs)
@@ -195,9 +220,9 @@ def test_a_bundle_that_comes_into_use_during_the_check_stays(
     following = learn(follower(folder), 0, 1_500)
     others: list[str] = []
 
-    def meanwhile(candidate: CalibratedRanker) -> bytes:
+    def meanwhile(candidate: CalibratedRanker, head: SlateHead | None) -> bytes:
         others.append(publish_tiny_bundle(folder / "models", tiny_items(20), seed=1))
-        return export_ranker(candidate)
+        return export_ranker(candidate, head)
 
     monkeypatch.setattr("online_models.training.follow.export_ranker", meanwhile)
     decision = following.publish()

@@ -12,6 +12,7 @@ import pytest
 
 from freshet.core.events.schema import CLICK
 from online_models.features import FEATURES, SOURCES
+from online_models.tasks import COLUMNS, SLATE, TASKS
 from online_models.training import prequential
 from online_models.training.budget import Budget
 from online_models.training.challenger import TreeRanker
@@ -22,6 +23,7 @@ from online_models.training.log import TrainingLog
 from online_models.training.networks import CalibratedRanker
 from online_models.training.prequential import PrequentialTrainer, TrainingTimes
 from online_models.training.ranker import untrained_ranker
+from online_models.training.shown import Shown
 
 pytestmark = pytest.mark.training
 
@@ -202,6 +204,30 @@ def test_trees_challenge_the_ranker_when_asked(
     assert isinstance(trainer.ranker, serves)
     features = exposures(1, 1)[0].features.astype(np.float32)
     assert np.isfinite(trainer.bundle(100).probabilities(features)).all()
+
+
+@pytest.mark.parametrize("strength", [3.0, 0.0])
+def test_a_slate_head_is_in_the_bundle_where_slates_teach_one(
+    log: TrainingLog, monkeypatch: pytest.MonkeyPatch, strength: float
+) -> None:
+    """It orders slates that the click does not; else its column is that of the click."""
+    monkeypatch.setattr(prequential, "fit_ranker", lambda *_, **__: untrained_ranker())
+    trainer, rng = trainer_of(log), np.random.default_rng(0)
+    for exposure in exposures(9, 0):
+        trainer.see(exposure)
+    for _ in range(420):
+        features = rng.normal(size=(5, len(FEATURES))).astype(np.float16)
+        odds = strength * features[:, 0] + rng.gumbel(size=5)
+        clicked = np.arange(5) == odds.argmax()
+        trainer.see_shown(Shown(9, features, clicked[:, None] & (np.arange(len(TASKS)) == 0)))
+    trainer.train_ranker(400)
+    features = rng.normal(size=(500, len(FEATURES))).astype(np.float32)
+    found = trainer.bundle(100).probabilities(features)
+    assert found.shape == (500, len(COLUMNS))
+    if strength:
+        assert np.corrcoef(found[:, SLATE], features[:, 0])[0, 1] > 0.7
+    else:
+        assert np.array_equal(found[:, SLATE], found[:, 0])
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])

@@ -1,4 +1,4 @@
-"""What of a slate is clicked on is learned within the slate, and used where it is worth it."""
+"""What of a slate is clicked is learned and measured within the slate."""
 
 import numpy as np
 import pytest
@@ -7,24 +7,22 @@ from torch.nn import functional
 
 from online_models.features import FEATURES
 from online_models.tasks import TASKS
-from online_models.training.calibration import LEAST_LABELS
 from online_models.training.labelled_rows import LabelledRows
 from online_models.training.shown import Shown
 from online_models.training.slate_loss import (
     MAX_SLATE,
     MixedSlates,
-    auc_within_slates,
-    worth_it,
+    aucs_within_slates,
 )
 
 pytestmark = pytest.mark.training
 
 
 class First(torch.nn.Module):
-    """A ranker whose score is the first feature."""
+    """The score is the first feature."""
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return features[..., :1]
+        return features[..., 0]
 
 
 def slate(clicked: list[bool], scores: list[float] | None = None) -> Shown:
@@ -76,16 +74,5 @@ def test_a_long_slate_is_cut() -> None:
 def test_the_order_within_slates_is_measured_within_slates() -> None:
     """A slate whose scores are all higher says nothing."""
     shown = [slate([True, False], [0.2, 0.1]), slate([False, True], [9.0, 8.0])]
-    assert auc_within_slates(First(), LabelledRows.of_shown(shown)).tolist() == [1, 0]
-
-
-def test_the_gate_asks_for_more_than_noise() -> None:
-    """Of enough slates, and without paying for it with what comes next."""
-    rng = np.random.default_rng(0)
-    before = rng.uniform(0, 1, 400)
-    noise = rng.normal(0, 0.2, 400)
-    noise -= noise.mean()
-    for gain, loss, expected in ((0.05, 3.0, True), (0.0, 3.0, False), (0.05, 3.1, False)):
-        assert worth_it(before, before + noise + gain, loss_before=3.0, loss=loss) is expected
-    few = LEAST_LABELS - 1
-    assert not worth_it(before[:few], before[:few] + 0.1, loss_before=3.0, loss=3.0)
+    rows = LabelledRows.of_shown(shown)
+    assert aucs_within_slates(rows.features[:, 0], rows).tolist() == [1, 0]

@@ -16,13 +16,16 @@ from online_models.artifacts.registry import Registry
 from online_models.artifacts.sessions import OnnxModel
 from online_models.content import CONTENT_DIM
 from online_models.features import FEATURES
+from online_models.tasks import TASKS
 from online_models.training import export
 from online_models.training import train as training
+from online_models.training.budget import Budget
 from online_models.training.calibration import Calibration
 from online_models.training.challenger import TreeRanker, fit_challenger
 from online_models.training.challenger_choice import Choice
 from online_models.training.exposures import Exposure
 from online_models.training.log import LogTooShortError
+from online_models.training.measure import slate_figures
 from online_models.training.networks import (
     CalibratedRanker,
     ContentTower,
@@ -31,6 +34,8 @@ from online_models.training.networks import (
     ItemTower,
     Ranker,
 )
+from online_models.training.ranker import untrained_ranker
+from online_models.training.shown import Shown
 from online_models.training.train import TrainOptions, train
 from replay.exposing import ExposingLife
 
@@ -175,3 +180,31 @@ def test_a_graph_that_computes_something_else_is_refused(monkeypatch: pytest.Mon
     monkeypatch.setattr(export, "PARITY_TOLERANCE", -1.0)
     with pytest.raises(BundleError, match="off the network"):
         export.export_ranker(networks()["ranker"])
+
+
+def _part(n: int, seed: int) -> training._Part:
+    """Slates of five, of which the biggest first feature, but for noise, is clicked."""
+    rng = np.random.default_rng(seed)
+    part = training._Part()
+    for _ in range(n):
+        features = rng.normal(size=(5, len(FEATURES))).astype(np.float16)
+        clicked = np.arange(5) == (3 * features[:, 0] + rng.gumbel(size=5)).argmax()
+        labels = clicked[:, None] & (np.arange(len(TASKS)) == 0)
+        part.shown.append(Shown(0, features, labels))
+    return part
+
+
+def test_a_log_with_slates_gets_a_head_for_them() -> None:
+    """What was measured, and what learned from all parts; it is paid for from the budget."""
+    budget = Budget.of(140)
+    choice = Choice(untrained_ranker(), "network")
+    parts = [_part(300, 1), _part(200, 2), _part(200, 3)]
+    measured, kept = training._order_of_slates(choice, parts, QUICK, budget)
+    assert measured.metrics["kept"]
+    assert kept is not None
+    assert kept is not measured.head
+    assert 0 < budget.spent_s < 140 * 0.05
+    figures = slate_figures(choice.ranker, parts[2].shown, measured.head)
+    assert figures["slate_head"] > figures["ranker"] + 0.2
+    none, nothing = training._order_of_slates(choice, [training._Part()] * 3, QUICK, budget)
+    assert (none.head, nothing) == (None, None)

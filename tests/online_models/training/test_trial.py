@@ -14,7 +14,7 @@ from freshet.core.state.records import EMBEDDING_DIM, HISTORY_LENGTH
 from online_models.artifacts.bundle import Bundle, open_bundle
 from online_models.artifacts.write import write_bundle
 from online_models.features import FEATURE_SCHEMA, FEATURES
-from online_models.tasks import TASKS
+from online_models.tasks import COLUMNS
 from online_models.training.calibration import Calibration
 from online_models.training.encoder import EncoderModel
 from online_models.training.export import export_encoder, export_item_tower, export_ranker
@@ -25,6 +25,7 @@ from online_models.training.networks import (
     HistoryEncoder,
     Ranker,
 )
+from online_models.training.slate_head import SlateHead
 from online_models.training.trial import trial_bundle
 
 pytestmark = pytest.mark.training
@@ -57,22 +58,30 @@ def some_ranker() -> CalibratedRanker:
     return CalibratedRanker(ranker, CALIBRATION)
 
 
+def some_head() -> SlateHead:
+    torch.manual_seed(2)
+    n = len(FEATURES)
+    head = SlateHead(np.zeros(n, np.float32), np.ones(n, np.float32))
+    torch.nn.init.normal_(head.layers[-1].weight)
+    return head
+
+
 @pytest.fixture
 def pair(log: TrainingLog, model: EncoderModel, tmp_path: Path) -> tuple[Bundle, Bundle]:
     """The trial bundle, and the published one."""
-    ranker = some_ranker()
+    ranker, head = some_ranker(), some_head()
     everything = np.arange(len(log.items))
     write_bundle(
         tmp_path,
         items=log.items,
         vectors=model.item_vectors(),
-        ranker=export_ranker(ranker),
+        ranker=export_ranker(ranker, head),
         encoder=export_encoder(HistoryEncoder(model.encoder)),
         item_tower=export_item_tower(ContentTower(model.tower)),
         metrics={},
         created_ts_ms=0,
     )
-    return trial_bundle(log, everything, model, ranker), open_bundle(tmp_path)
+    return trial_bundle(log, everything, model, ranker, head), open_bundle(tmp_path)
 
 
 def test_it_answers_as_the_published_bundle(pair: tuple[Bundle, Bundle]) -> None:
@@ -86,7 +95,7 @@ def test_it_answers_as_the_published_bundle(pair: tuple[Bundle, Bundle]) -> None
     for rows in (40, 1, 0):
         scores = trial.probabilities(features[:rows])
         expected = published.probabilities(features[:rows])
-        assert scores.shape == (rows, len(TASKS))
+        assert scores.shape == (rows, len(COLUMNS))
         np.testing.assert_allclose(scores, expected, atol=TOLERANCE)
     shape = (5, HISTORY_LENGTH)
     vectors = rng.normal(0, 0.1, (*shape, EMBEDDING_DIM)).astype(np.float32)
