@@ -55,7 +55,11 @@ class Ledger:
         """Count events that are sent, each once however often it is sent."""
         for event in events:
             kind = effective_type(TYPE_CODES[event.type], event.value, self.low_rating)
-            self.sent[self.of(event)][kind] += 1
+            self.add(self.of(event), kind)
+
+    def add(self, name: str, kind: int) -> None:
+        """Count one event of a person (or item), of the type that it counts as."""
+        self.sent[name][kind] += 1
 
     def audit(self, names: Sequence[str], records: Records) -> Audit:
         """Compare with the state.

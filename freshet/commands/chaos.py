@@ -49,7 +49,9 @@ from freshet.core.settings import load_settings
 )
 @click.option(
     "--without",
-    type=click.Choice(["position", "event-ids", "source-offsets", "dead-letters", "outbox"]),
+    type=click.Choice(
+        ["position", "event-ids", "source-offsets", "dead-letters", "outbox", "transitions"]
+    ),
     help="Take a protection away. The audit must fail then; a test that cannot fail proves "
     "nothing.",
 )
@@ -64,14 +66,16 @@ def command(
     without: str | None,
     json_alone: bool,
 ) -> None:
-    """Kill, stop, freeze, rewind and flush everything while events flow, then audit every count.
+    """Kill, stop, freeze, rewind and flush everything while events flow, and audit all state.
 
-    Broker, Redis and workers are its own and lie in a temporary folder. It sends events of known
-    truth, copies and poison among them, while a plan that the seed fixes strikes every 4 to 8 s.
-    Then it lets the workers finish, and compares each person's and each item's counts, the
-    positions and the dead letters with what was sent.
+    Broker, Redis, workers and server are its own and lie in a temporary folder. It sends events of
+    known truth, copies, poison, erasures and changes of the catalogue among them, while a plan that
+    the seed fixes strikes every 4 to 8 s. At the end, and before Redis is emptied or set back, it
+    lets the workers finish and compares what they made of the logs: with the simple truth of each
+    user, item and transition, and field by field with the same logs folded again in this process.
+    Examples, feeds and lists are looked at too. The first audit that finds something ends the run.
 
-    The last line on standard output is JSON; the exit code is 1 when a count is wrong, or when a
+    The last line on standard output is JSON; the exit code is 1 when something is wrong, or when a
     strike was felt for more than 15 s (60 s on the embedded broker).
 
     \b

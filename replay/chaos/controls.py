@@ -1,7 +1,7 @@
 """The doors of the chaos into a worker: bugs on demand, and protections taken away.
 
 Nothing of this is in the product. The worker of a chaos run is composed of the same parts, with
-these around them: `StruckStore`, `StruckFold`, `MuteProducer` and `ForgetfulItems`.
+these around them: `StruckStore`, `StruckFold`, `MuteProducer`, `ForgetfulItems` and `LossyItems`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from freshet.core.events.producer import EventProducer, Record
 from replay.chaos.kafka_commits import KafkaCommits
 from streams.fold_shell import FoldShell
 from streams.item_shell import ItemShell
+from streams.partition_deltas import PartitionDeltas
 from streams.record_batch import RecordBatch
 from streams.store import Position, Store, Wanted, Write
 
@@ -29,13 +30,16 @@ EVENT_IDS: Final = "event-ids"
 SOURCE_OFFSETS: Final = "source-offsets"
 DEAD_LETTERS: Final = "dead-letters"
 OUTBOX: Final = "outbox"
+TRANSITIONS: Final = "transitions"
 PROTECTIONS: Final = {
     POSITION: "read from Kafka's commit, and write whatever comes",
     EVENT_IDS: "count an event again when it is sent again",
     SOURCE_OFFSETS: "count rows of the item deltas again when they are emitted again",
     DEAD_LETTERS: "pass over what cannot be read, in silence",
     OUTBOX: "forget what a worker that dies had not told the other folds",
+    TRANSITIONS: "lose one transition in a thousand",
 }
+LOST_ONE_IN: Final = 1_000
 
 
 class PlantedError(Exception):
@@ -74,6 +78,7 @@ class StruckStore:
         bugs: on demand.
         commits: where to start from instead of the position, None to leave it as it is.
         unkept: keys of HASHes that nothing is written to.
+        folded: a file that is made when the first state is written; None for none.
     """
 
     def __init__(
@@ -83,11 +88,13 @@ class StruckStore:
         commits: KafkaCommits | None = None,
         *,
         unkept: Container[str] = (),
+        folded: Path | None = None,
     ) -> None:
         self._inner = inner
         self._bugs = bugs
         self._commits = commits
         self._unkept = unkept
+        self._folded = folded
 
     async def position(self, key: str) -> Position:
         """Return the position, or what stands in for it."""
@@ -121,6 +128,9 @@ class StruckStore:
         if self._unkept:
             writes = [self._without_unkept(write) for write in writes]
         await self._inner.apply(writes)
+        if self._folded is not None and any(each.names for w in writes for each in w.hashes):
+            self._folded.touch()
+            self._folded = None
         if loses or not self._unkept:  # a bug where nothing could be lost would prove nothing
             self._bugs.strike("after_write")
 
@@ -154,6 +164,15 @@ class ForgetfulItems(ItemShell):
 
     def _passed(self, partition: int) -> NDArray[np.int64]:
         return np.zeros_like(super()._passed(partition))
+
+
+class LossyItems(ItemShell):
+    """An item fold that loses some transitions, always the same ones."""
+
+    async def _fold_covisits(self, reads: Sequence[PartitionDeltas]) -> list[Any]:
+        for read in reads:
+            read.covisits = [rows[rows["draw"] % LOST_ONE_IN != 0] for rows in read.covisits]
+        return await super()._fold_covisits(reads)
 
 
 class StruckFold:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from queue import Empty, SimpleQueue
 
 from freshet.core.errors import ServiceError
 from freshet.core.events.producer import Delivered, EventProducer, Record
@@ -14,6 +16,7 @@ TICK_S = 0.2  # the embedded broker hands over one tick's records at a time
 MOST_RECORDS = 500  # of a chunk: what may be sent twice must stay within what the state remembers
 FLUSH_S = 2.0
 PAUSE_S = 0.2
+ACKNOWLEDGED_S = 60.0  # until what is under way is, whatever is away
 
 
 class Load:
@@ -48,6 +51,10 @@ class Load:
         self._sleep = sleep
         self._ending = threading.Event()
         self._abandoned = threading.Event()
+        self._going = threading.Event()
+        self._going.set()
+        self._resting = threading.Event()
+        self._bursts: SimpleQueue[threading.Event] = SimpleQueue()
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="chaos-load", daemon=True)
 
@@ -60,7 +67,31 @@ class Load:
         if self._error is not None:
             raise self._error
 
-    def stop(self, timeout_s: float = 60.0) -> None:
+    @contextlib.contextmanager
+    def paused(self, timeout_s: float = ACKNOWLEDGED_S) -> Iterator[None]:
+        """Send nothing for as long as the context lasts; all that was sent is acknowledged.
+
+        Raises:
+            ServiceError: the chunk under way was not acknowledged in time.
+        """
+        self._going.clear()
+        try:
+            self._await(self._resting, timeout_s)
+            yield
+        finally:
+            self._going.set()
+
+    def send_burst(self, timeout_s: float = ACKNOWLEDGED_S) -> None:
+        """Send a burst of the traffic, between two chunks, and wait until it is acknowledged.
+
+        Raises:
+            ServiceError: it was not in time.
+        """
+        sent = threading.Event()
+        self._bursts.put(sent)
+        self._await(sent, timeout_s)
+
+    def stop(self, timeout_s: float = ACKNOWLEDGED_S) -> None:
         """Finish the chunk under way and end.
 
         Raises:
@@ -78,16 +109,38 @@ class Load:
         """End without waiting, whatever is not acknowledged: the run has failed."""
         self._ending.set()
         self._abandoned.set()
+        self._going.set()
 
     def _run(self) -> None:
         try:
+            self.send(self._traffic.opening())
             due_s = self._clock()
             while not self._ending.is_set():
+                self._rest()
+                self._burst()
                 self.send(self._traffic.chunk(self._count))
                 due_s = max(due_s + self._tick_s, self._clock() - self._tick_s)
                 self._sleep(max(due_s - self._clock(), 0.0))
         except Exception as error:
             self._error = error
+
+    def _rest(self) -> None:
+        if not self._going.is_set():
+            self._resting.set()
+            self._going.wait()
+            self._resting.clear()
+
+    def _burst(self) -> None:
+        with contextlib.suppress(Empty):
+            sent = self._bursts.get_nowait()
+            self.send(self._traffic.burst())
+            sent.set()
+
+    def _await(self, event: threading.Event, timeout_s: float) -> None:
+        done = event.wait(timeout_s)
+        self.require_alive()
+        if not done:
+            raise ServiceError("kafka", f"records not acknowledged within {timeout_s:g} s")
 
     def send(self, records: Sequence[Record]) -> None:
         """Send until all are acknowledged, in their order where nothing fails."""

@@ -12,10 +12,12 @@ from freshet.core.events.partition import item_hashes
 from freshet.core.events.schema import ENCODED, IMPRESSION, TYPE_CODES, effective_type
 from freshet.core.progress import Offsets
 from freshet.core.settings import Settings
-from freshet.core.state.records import Records
+from freshet.core.state.records import COVISIT_CAPACITY, Records
 from replay.chaos.user_truth import UserTruth
 from streams.deltas import ADDS_PERSON, ADDS_RATE
 from streams.user_fold_rows import HELD_BACK
+
+Followed = Counter[tuple[str, int, int]]
 
 ADDED: Final = ("weight", "people", "rate")
 """What people add to an item: to its trend, to those who acted on it, to impressions and clicks."""
@@ -31,20 +33,30 @@ class PeopleTruth:
     Attributes:
         users: by their ids.
         added: sums of `ADDED` by item.
+        followed: transitions by the item that they lead away from: next item, time in s, distance.
         held_back: (partitions,) of each total of `HELD_BACK`.
     """
 
     def __init__(self, settings: Settings, partitions: int) -> None:
         self.users: dict[str, UserTruth] = {}
         self.added: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.followed: defaultdict[str, Followed] = defaultdict(Counter)
         self.held_back: dict[str, Offsets] = {
             name: np.zeros(partitions, np.int64) for name in HELD_BACK
         }
         self._settings = settings
         self._newest_s = [0] * partitions
 
-    def take(self, event: Mapping[str, Any], partition: int) -> None:
-        """Take the next event of a partition that is no copy, as JSON has it."""
+    def forget(self, user_id: str) -> None:
+        """Forget a user who was erased; what they added to items stays."""
+        self.users.pop(user_id, None)
+
+    def take(self, event: Mapping[str, Any], partition: int) -> int:
+        """Take the next event of a partition that is no copy, as JSON has it.
+
+        Returns:
+            The code of the type that it counts as.
+        """
         settings = self._settings
         code = TYPE_CODES[event["type"]]
         kind = effective_type(code, event.get("value"), settings.low_rating)
@@ -65,6 +77,9 @@ class PeopleTruth:
             what = "held_impressions" if kind == IMPRESSION else "held_interactions"
             self.held_back[what][partition] += kind == IMPRESSION or bool(ENCODED[kind])
         self.held_back["held_transitions"][partition] += added.held_pairs
+        for previous, following, distance in added.pairs:
+            self.followed[previous][following, ts_s, distance] += 1
+        return kind
 
 
 def wrong_unwanted(found: Mapping[str, Records], users: Mapping[str, UserTruth]) -> int:
@@ -114,3 +129,31 @@ def wrong_additions(
         else counted[name] != nothing
         for name in {*counted, *added}
     )
+
+
+def wrong_transitions(found: Mapping[int, Records], followed: Mapping[str, Followed]) -> list[str]:
+    """Return the items whose transitions are others than the log says.
+
+    A full sample holds some of the transitions, and none that the log does not have; see
+    `COVISIT_CAPACITY`. Which of them it holds, the fold's twin must say.
+
+    Args:
+        found: (n,) of `COVISIT_DTYPE` by the hash of the item.
+        followed: see `PeopleTruth`.
+    """
+    names = list(followed)
+    hash_of = dict(zip(names, np.asarray(item_hashes(names)).tolist(), strict=True))
+    wrong = [str(item) for item in found.keys() - set(hash_of.values()) if len(found[item])]
+    for name, rows in followed.items():
+        nexts = [following for following, _, _ in rows]
+        hashes = np.asarray(item_hashes(nexts)).tolist()
+        expected: Counter[tuple[int, int, int]] = Counter()
+        for item, ((_, ts_s, distance), count) in zip(hashes, rows.items(), strict=True):
+            expected[item, ts_s, distance] += count
+        sample = found.get(hash_of[name])
+        fields = ("next", "ts_s", "distance")
+        here = Counter([] if sample is None else sample[list(fields)].tolist())
+        wanted = min(expected.total(), COVISIT_CAPACITY)
+        if here.total() != wanted or here - expected:
+            wrong.append(name)
+    return sorted(wrong)

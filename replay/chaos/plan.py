@@ -6,6 +6,7 @@ shuffled deck: a long run meets each of them, and none twice before the others h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,7 +45,9 @@ KINDS: Final[dict[str, Kind]] = {
     "kill_all_workers": Kind("kill -9 all workers at once"),
     "stop_worker": Kind("SIGTERM a worker, start it again"),
     "freeze_worker": Kind("SIGSTOP a worker and wake it: a zombie", (12.0, 12.0)),
-    "extra_worker": Kind("a worker joins and leaves again", (4.0, 6.0), (KAFKA,)),
+    "extra_worker": Kind("a worker joins, folds and leaves again", (1.0, 3.0), (KAFKA,)),
+    "burst": Kind("kill -9 all workers, thousands of newcomers at once"),
+    "kill_server": Kind("kill -9 the server, start it again"),
     "bug": Kind("an exception in a round"),
     "kill_broker": Kind("kill -9 the broker, start it again", (0.0, 3.0), (KAFKA,)),
     "freeze_broker": Kind("SIGSTOP the broker and wake it", (5.0, 8.0)),
@@ -52,6 +55,9 @@ KINDS: Final[dict[str, Kind]] = {
     "rewind_redis": Kind("Redis back on a log seconds old", (2.0, 3.0)),
     "flush_redis": Kind("FLUSHALL"),
 }
+
+HEALS: Final = frozenset({"rewind_redis", "flush_redis"})
+"""Kinds after which the state is made again from the log: what was wrong before is seen no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,7 @@ def plan_strikes(seed: int, seconds: float, *, broker: str, workers: int) -> lis
         broker: one of `BROKERS`.
         workers: how many there are.
 
-    >>> plan = plan_strikes(1, 120, broker=KAFKA, workers=2)
+    >>> plan = plan_strikes(1, 180, broker=KAFKA, workers=2)
     >>> {strike.kind for strike in plan} == set(KINDS)
     True
     """
@@ -108,3 +114,23 @@ def plan_strikes(seed: int, seconds: float, *, broker: str, workers: int) -> lis
             return strikes
         strikes.append(strike)
         at_s += strike.lasts_s + float(rng.uniform(*GAP_S))
+
+
+def audited_before(strikes: Sequence[Strike]) -> list[bool]:
+    """Return before which strikes the state must be audited, since what follows may heal it.
+
+    One that does not wait for the recovery from the strike before comes upon it, so the audit
+    stands before the first of such a row.
+
+    >>> row = [Strike(1, "kill_worker"), Strike(2, "bug"), Strike(3, "flush_redis", waits=False)]
+    >>> audited_before(row)
+    [False, True, False]
+    """
+    audited = [False] * len(strikes)
+    first = 0
+    for at, strike in enumerate(strikes):
+        if strike.waits:
+            first = at
+        if strike.kind in HEALS:
+            audited[first] = True
+    return audited

@@ -96,13 +96,10 @@ def audit_table(result: ChaosResult) -> Table:
             " ".join(audit.worst),
             style="red" if audit.wrong else None,
         )
-    for name, counted, wrong in (
-        ("histories and pasts", "", verdict.sequences_wrong),
-        ("rejections", "", verdict.unwanted_wrong),
-        ("trends, popularity, rates", "", verdict.added_wrong),
-        ("positions", f"{verdict.copies:,} copies", verdict.positions_wrong),
-        ("dead letters", f"{verdict.dead_letters:,}", verdict.dead_letters_wrong),
-        ("records not applied", str(verdict.lag), verdict.lag),
-    ):
-        table.add_row(name, counted, str(wrong), style="red" if wrong else None)
+    for each in verdict.findings:
+        style = "red" if each.wrong else None
+        name, worst = each.name.replace("_", " "), "; ".join(each.worst)
+        table.add_row(name, f"{each.compared:,}", str(each.wrong), "", "", worst, style=style)
+    rest = ("records not applied", str(verdict.lag), str(verdict.lag))
+    table.add_row(*rest, style="red" if verdict.lag else None)
     return table

@@ -1,11 +1,15 @@
-"""A chaos run: traffic, strikes on time, a drain, and the verdict."""
+"""A chaos run: traffic, strikes on time, and audits, of which the last is at the end.
+
+A Redis that is emptied or set back makes its state again from the log, and with it all that was
+wrong before. So the state is audited before each such strike too.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -19,12 +23,13 @@ from freshet.core.events.topics import Topics
 from freshet.core.progress import ProgressReader
 from freshet.core.settings import Settings
 from replay.chaos.load import Load
-from replay.chaos.plan import EMBEDDED, KAFKA, Strike
+from replay.chaos.plan import EMBEDDED, KAFKA, Strike, audited_before
 from replay.chaos.recovery import Recoveries, Wound, clock_from_now
 from replay.chaos.strikes import STRIKES
 from replay.chaos.traffic import Traffic
 from replay.chaos.verdict import Verdict, examine
 from replay.chaos.victims import Victims
+from replay.chaos.visitors import Visitors
 
 LOOK_S = 0.1
 DRAIN_S = 90.0
@@ -66,12 +71,18 @@ class ChaosOptions:
 
 @dataclass(frozen=True, slots=True)
 class ChaosResult:
-    """What a run came to."""
+    """What a run came to.
+
+    Attributes:
+        verdict: of the last audit; one that finds something ends the run.
+        audits: how many there were.
+    """
 
     options: ChaosOptions
     events: int
     wounds: Sequence[Wound]
     verdict: Verdict
+    audits: int = 1
 
     @property
     def strikes(self) -> dict[str, int]:
@@ -112,18 +123,16 @@ class ChaosResult:
             "without": self.options.without,
             "events": self.events,
             "strikes": self.strikes,
+            "audits": self.audits,
             "users_wrong": verdict.users.wrong,
             "items_wrong": verdict.items.wrong,
-            "sequences_wrong": verdict.sequences_wrong,
-            "unwanted_wrong": verdict.unwanted_wrong,
-            "added_wrong": verdict.added_wrong,
+            **{f"{each.name}_wrong": each.wrong for each in verdict.findings},
             "lost": max(verdict.users.lost, verdict.items.lost),
             "doubled": max(verdict.users.doubled, verdict.items.doubled),
-            "positions_wrong": verdict.positions_wrong,
             "lag": verdict.lag,
             "copies": verdict.copies,
             "dead_letters": verdict.dead_letters,
-            "dead_letters_wrong": verdict.dead_letters_wrong,
+            "compared": {each.name: each.compared for each in verdict.findings},
             "recovery_s": {
                 "median": round(float(np.median(recoveries_s)), 1),
                 "max": round(max(recoveries_s), 1),
@@ -174,43 +183,73 @@ class _Run:
         self._sleep = sleep
         settings = victims.settings
         self._partitions = discover_partitions(settings)
-        topic = Topics(settings.namespace).events
+        topics = Topics(settings.namespace)
         rng = np.random.default_rng(options.seed)
-        self._traffic = Traffic(rng, topic, self._partitions, system_clock, settings.low_rating)
+        self._traffic = Traffic(rng, topics, self._partitions, system_clock)
         self._load = Load(self._traffic, lambda: EventProducer(settings), options.rate)
+        victims.send_burst = self._load.send_burst
+        self._visitors = Visitors(victims.url)
+        self._audits = 0
         self._begin()
 
     def _begin(self) -> None:
-        """Let the time of the run begin now."""
-        self._clock = clock_from_now()
+        """Let the time of the run begin now; it stands still during an audit."""
+        clock, self._audited_s = clock_from_now(), 0.0
+
+        def now_s() -> float:
+            return clock() - self._audited_s
+
+        self._clock = now_s
         self._recoveries = Recoveries(self._connect, self._clock)
 
     def _connect(self) -> ProgressReader:
         return ProgressReader(self._victims.settings, self._partitions)
 
     def through(self, strikes: Sequence[Strike]) -> ChaosResult:
+        """Go through the strikes, up to an audit that finds something."""
         self._load.start()
         try:
             self._recoveries.note(Strike(0.0, "start"))
             self._let_pass("the workers join", self._is_awaited)
             self._recoveries.close()
             self._begin()
-            for strike in strikes:
-                self._let_pass_until(strike.at_s)
-                if strike.waits:
-                    self._let_pass("recovering", self._is_awaited)
-                self._strike(strike)
-            self._let_pass_until(self._options.seconds)
-            self._let_pass("recovering", self._is_awaited)
+            self._visitors.start()
+            verdict = self._strikes(strikes)
+            if verdict is None:
+                self._let_pass_until(self._options.seconds)
+                self._let_pass("recovering", self._is_awaited)
+                verdict = self._audit()
             self._load.stop()
-            self._drain()
         except BaseException:
             self._load.abandon()
             raise
         finally:
+            self._visitors.stop()
             self._recoveries.close()
-        verdict = examine(self._victims.settings, self._partitions, self._traffic)
-        return ChaosResult(self._options, self._traffic.events, self._recoveries.wounds, verdict)
+        wounds = self._recoveries.wounds
+        return ChaosResult(self._options, self._traffic.events, wounds, verdict, self._audits)
+
+    def _strikes(self, strikes: Sequence[Strike]) -> Verdict | None:
+        """Strike; return the verdict of an audit that found something, which ends it."""
+        for strike, is_audited in zip(strikes, audited_before(strikes), strict=True):
+            self._let_pass_until(strike.at_s)
+            if strike.waits:
+                self._let_pass("recovering", self._is_awaited)
+            if is_audited and not (verdict := self._audit()).is_exact:
+                return verdict
+            self._strike(strike)
+        return None
+
+    def _audit(self) -> Verdict:
+        """Let the workers finish what was sent, and look at everything."""
+        started_s, self._audits = self._clock(), self._audits + 1
+        with self._visitors.paused(), self._load.paused():
+            self._drain()
+            self._display.show(started_s, self._traffic.events, 0, "audit")
+            verdict, truth = examine(self._victims.settings, self._partitions, self._traffic.events)
+            seen = self._visitors.findings(truth.acting, verdict.offered, self._sleep)
+        self._audited_s += self._clock() - started_s
+        return replace(verdict, findings=[*verdict.findings, *seen])
 
     def _strike(self, strike: Strike) -> None:
         def wait(seconds: float) -> None:

@@ -30,10 +30,20 @@ def _freeze_worker(victims: Victims, strike: Strike, wait: Wait) -> None:
 
 
 def _extra_worker(victims: Victims, strike: Strike, wait: Wait) -> None:
-    extra = victims.start_worker(len(victims.workers))
-    victims.worker_below(extra)  # wait for it: it stays for so long from now on
+    number = len(victims.workers)
+    extra = victims.start_worker(number)
+    victims.await_folded(number)  # a worker needs seconds to get a partition, and a record of it
     wait(strike.lasts_s)
     victims.end_worker(extra)
+
+
+def _burst(victims: Victims, _strike: Strike, _wait: Wait) -> None:
+    victims.kill_workers(*range(len(victims.workers)))  # so that all of it waits for them
+    victims.send_burst()
+
+
+def _kill_server(victims: Victims, _strike: Strike, _wait: Wait) -> None:
+    victims.kill_server()
 
 
 def _bug(victims: Victims, strike: Strike, _wait: Wait) -> None:
@@ -74,6 +84,8 @@ STRIKES: Final[dict[str, Callable[[Victims, Strike, Wait], None]]] = {
     "stop_worker": _stop_worker,
     "freeze_worker": _freeze_worker,
     "extra_worker": _extra_worker,
+    "burst": _burst,
+    "kill_server": _kill_server,
     "bug": _bug,
     "kill_broker": _kill_broker,
     "freeze_broker": _freeze_broker,

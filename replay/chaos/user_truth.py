@@ -66,6 +66,8 @@ class UserTruth:
         older: items of the window that the history no longer shows.
         shown: items of the impressions of the window that added, in their order.
         marked: those of them that took memory.
+        applied: events that were taken.
+        interacted_at: how many there were with the last interaction.
     """
 
     window_s: int
@@ -79,6 +81,8 @@ class UserTruth:
     older: set[str] = field(default_factory=set)
     shown: list[str] = field(default_factory=list)
     marked: set[str] = field(default_factory=set)
+    applied: int = 0
+    interacted_at: int = 0
 
     def take(self, kind: int, item: str, ts_s: int, partition_s: int) -> Added:
         """Take the next event of the user.
@@ -89,6 +93,7 @@ class UserTruth:
             ts_s: event time.
             partition_s: newest event time of the partition before the event.
         """
+        self.applied += 1
         at_s = max(ts_s, partition_s - self.window_s)
         if at_s - self.began_s >= self.window_s:
             self.began_s, self.in_window = at_s, 0
@@ -98,6 +103,7 @@ class UserTruth:
         added = self._add(kind, item)
         self._reject(kind, item, ts_s)
         if INTERACTION[kind]:
+            self.interacted_at = self.applied
             self._remember(kind, item, ts_s)
         return added
 

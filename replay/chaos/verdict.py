@@ -1,74 +1,54 @@
-"""The audit of a chaos run: the log itself, the dead letters and the state, against the truth.
+"""The audit of a chaos run: the logs, the dead letters and the state, against the truth.
 
-The log is read from its start, since it alone knows which records came twice and where poison
-stands; the product's codec has no part in it. Dead letters are promised at least once, so they
-are counted by the record that they name.
+There are two truths. One is simple and knows the events alone (`log_truth`). The other folds the
+logs again with the product's own code (`audit.refold`): it sees all of the state, but a bug that
+strikes every time is in both. Dead letters are promised at least once, so they are counted by the
+record that they name.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
-import msgspec
-import numpy as np
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-
-from freshet.core.errors import ServiceError
-from freshet.core.events.client import reader_options
 from freshet.core.events.dead_letter_log import DeadLetterLog
 from freshet.core.events.topics import Topics
-from freshet.core.progress import FOLDS, FoldProgress, Offsets, ProgressReader
+from freshet.core.progress import FOLDS, FoldProgress, ProgressReader
 from freshet.core.settings import Settings
 from freshet.core.state.client import connect
+from freshet.core.state.past import page_fields
 from freshet.core.state.reader import StateReader
+from freshet.core.state.records import unpack_covisits
 from replay.audit import Audit
-from replay.chaos.people_truth import PeopleTruth, wrong_additions, wrong_unwanted
+from replay.chaos.audit.examples import wrong_examples, wrong_outcomes, wrong_responses
+from replay.chaos.audit.logs import Logs, TopicRecords, read_logs
+from replay.chaos.audit.refold import Refolded, differences
+from replay.chaos.log_truth import LogTruth, Reasons, read_log
+from replay.chaos.people_truth import wrong_additions, wrong_transitions, wrong_unwanted
 from replay.chaos.sequences import wrong_sequences
-from replay.chaos.traffic import POISON_HEADER, Traffic
-from replay.chaos.user_truth import UserTruth
+from replay.chaos.vectors import live_chaos_vectors
 
-READ_S = 30.0
 ELSEWHERE = -1  # in place of a partition or an offset: no record of the events
-
-Origin = tuple[int, int]
-"""Partition and offset of a record of the events."""
-
-Reasons = Mapping[Origin, str]
+MOST_NAMED: Final = 5  # of what is wrong in a finding
+CATALOGUE: Final = "catalogue"
 
 
 @dataclass(frozen=True, slots=True)
-class LogTruth:
-    """What the log of the events holds.
+class Finding:
+    """One kind of thing that was compared.
 
     Attributes:
-        starts: (partitions,) offset of the oldest record.
-        ends: (partitions,) offset behind the newest.
-        events: (partitions,) different events.
-        copies: (partitions,) records of events that had come before.
-        poison: the reason for which each record that is no event must be refused.
-        users: each person, as their events in the order of the log make them.
-        added: what people added to each item, of the names of `ADDED`.
-        held_back: (partitions,) of each total of `HELD_BACK`.
+        name: a word for it.
+        compared: how many there should be.
+        wrong: how many differ.
+        worst: some of them.
     """
 
-    starts: Offsets
-    ends: Offsets
-    events: Offsets
-    copies: Offsets
-    poison: Reasons
-    users: Mapping[str, UserTruth]
-    added: Mapping[str, Counter[str]]
-    held_back: Mapping[str, Offsets]
-
-    @property
-    def poisoned(self) -> Offsets:
-        """Return (partitions,) records that are no events."""
-        where = np.array([partition for partition, _ in self.poison], np.int64)
-        return np.bincount(where, minlength=len(self.ends))
+    name: str
+    compared: int
+    wrong: int
+    worst: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,33 +58,33 @@ class Verdict:
     Attributes:
         users: counts of each person and type.
         items: counts of each item and type.
-        sequences_wrong: people whose history or past tells another order than the log.
-        unwanted_wrong: people of whom something else is unwanted than the log says.
-        added_wrong: items to which people added more or less than the log says.
+        findings: everything else that was compared.
         lag: records that are in a log and not in the state.
-        positions_wrong: totals of the positions that disagree with the log, by partition.
         dead_letters: records that the dead letters name.
-        dead_letters_wrong: missing, for another reason, or of a record that is fine.
         copies: records that came twice.
     """
 
     users: Audit
     items: Audit
-    sequences_wrong: int
-    unwanted_wrong: int
-    added_wrong: int
+    findings: Sequence[Finding]
     lag: int
-    positions_wrong: int
     dead_letters: int
-    dead_letters_wrong: int
     copies: int
 
     @property
     def is_exact(self) -> bool:
         """Whether everything was counted exactly once."""
-        wrong = self.users.wrong + self.items.wrong + self.sequences_wrong + self.positions_wrong
-        wrong += self.unwanted_wrong + self.added_wrong
-        return not wrong + self.lag + self.dead_letters_wrong
+        wrong = self.users.wrong + self.items.wrong + sum(each.wrong for each in self.findings)
+        return not wrong + self.lag
+
+    @property
+    def offered(self) -> int:
+        """Return how many items the log of the catalogue offers."""
+        return sum(each.compared for each in self.findings if each.name == CATALOGUE)
+
+    def wrong(self, name: str) -> int:
+        """Return how much of a finding is wrong."""
+        return sum(each.wrong for each in self.findings if each.name == name)
 
 
 def wrong_letters(poison: Reasons, letters: Reasons) -> int:
@@ -122,78 +102,72 @@ def wrong_totals(progress: FoldProgress, truth: LogTruth) -> int:
         "next": truth.ends,
         "applied": truth.events,
         "duplicates": truth.copies,
+        "erased": truth.forgotten,
+        "erasures": truth.erasures,
         "rejected": truth.poisoned,
         **truth.held_back,
     }
     return sum(int((progress.total(name) != total).sum()) for name, total in expected.items())
 
 
-def examine(settings: Settings, partitions: int, traffic: Traffic) -> Verdict:
+def wrong_erasures(state: StateReader, truth: LogTruth) -> list[str]:
+    """Return the users of whom something is there though they were erased, or not remembered.
+
+    Somebody who came back after an erasure is a user like any other.
+    """
+    pages, unwanted = state.pages(), state.unwanted()
+    wrong = []
+    for user_id, until_ms in truth.erased_ms.items():
+        fields = page_fields(user_id) if user_id not in truth.acting else ()
+        left = user_id not in truth.acting and (state.user(user_id) or user_id in unwanted)
+        if left or any(field in pages for field in fields) or state.erased(user_id) != until_ms:
+            wrong.append(user_id)
+    return sorted(wrong)
+
+
+def wrong_entries(state: StateReader, catalog: TopicRecords) -> tuple[int, list[str]]:
+    """Return how many items the log offers, and those of which the state has something else."""
+    last: dict[bytes, bytes | None] = {}
+    for records in catalog.records:
+        last |= {record.key or b"": record.value for record in records}
+    offered = {item: value for item, value in last.items() if value is not None}
+    found = dict(state.entries()["catalog"])
+    differing = {item for item in {*offered, *found} if offered.get(item) != found.get(item)}
+    return len(offered), sorted(item.decode() for item in differing)
+
+
+def examine(settings: Settings, partitions: int, sent: int) -> tuple[Verdict, LogTruth]:
     """Audit an installation to which nothing is sent any more.
 
+    Args:
+        settings: of the workers.
+        partitions: of the topics.
+        sent: events that the traffic made, each with a number of its own.
+
     Raises:
-        ServiceError: a service does not answer, or the log has dropped records.
+        ServiceError: a service does not answer, or a log has dropped records.
     """
-    truth = read_log(settings, partitions)
+    logs = read_logs(settings, partitions)
+    truth = read_log(logs.events, settings)
     letters = read_letters(settings, partitions)
     with ProgressReader(settings, partitions) as reader:
         progress = {fold: reader.read(fold) for fold in FOLDS}
     with connect(settings) as client:
         state = StateReader(client, settings.namespace, partitions)
-        users, items = traffic.users.audit(*state.users()), traffic.items.audit(*state.items())
-        sequences_wrong = wrong_sequences(state, truth.users)
-        unwanted_wrong = wrong_unwanted(state.unwanted(), truth.users)
-        added_wrong = wrong_additions(*state.items(), truth.added)
-    return Verdict(
-        users,
-        items,
-        sequences_wrong,
-        unwanted_wrong,
-        added_wrong,
-        lag=sum(int(each.lag.sum()) for each in progress.values()),
-        positions_wrong=wrong_totals(progress["users"], truth),
-        dead_letters=len(letters),
-        dead_letters_wrong=wrong_letters(truth.poison, letters),
-        copies=int(truth.copies.sum()),
-    )
-
-
-def read_log(settings: Settings, partitions: int) -> LogTruth:
-    """Read the events topic whole.
-
-    Raises:
-        ServiceError: Kafka does not answer, or the log no longer begins at offset 0.
-    """
-    topic = Topics(settings.namespace).events
-    seen: set[str] = set()
-    poison: dict[Origin, str] = {}
-    people = PeopleTruth(settings, partitions)
-    events, copies = np.zeros(partitions, np.int64), np.zeros(partitions, np.int64)
-    with closing(_consumer(settings)) as consumer:
-        starts, ends = _bounds(consumer, topic, partitions)
-        if starts.any():
-            raise ServiceError(
-                "kafka",
-                f"the log begins at offsets {starts.tolist()}, expected 0: the broker has dropped "
-                "records, and a state that is rebuilt from it cannot be whole; use a lower --rate, "
-                "fewer --seconds, or --broker kafka",
-            )
-        for message in _records(consumer, topic, partitions):
-            reason = dict(message.headers() or ()).get(POISON_HEADER)
-            where = message.partition()
-            if reason is not None:
-                poison[where, message.offset()] = reason.decode()
-                continue
-            event = msgspec.json.decode(message.value())
-            if event["event_id"] in seen:
-                copies[where] += 1
-                continue
-            events[where] += 1
-            seen.add(event["event_id"])
-            people.take(event, where)
-    return LogTruth(
-        starts, ends, events, copies, poison, people.users, people.added, people.held_back
-    )
+        users, items = truth.users.audit(*state.users()), truth.items.audit(*state.items())
+        findings = [
+            Finding("log", sent, abs(sent - len(truth.sent))),
+            *_simple(state, truth, logs),
+            *_refolded(state, logs, truth, settings, partitions),
+        ]
+    n_totals = partitions * len(progress["users"].fields[0])
+    findings += [
+        Finding("positions", n_totals, wrong_totals(progress["users"], truth)),
+        Finding("dead_letters", len(truth.poison), wrong_letters(truth.poison, letters)),
+    ]
+    lag = sum(int(each.lag.sum()) for each in progress.values())
+    copies = int(truth.copies.sum() + truth.forgotten.sum())
+    return Verdict(users, items, findings, lag, len(letters), copies), truth
 
 
 def read_letters(settings: Settings, partitions: int) -> Reasons:
@@ -206,7 +180,7 @@ def read_letters(settings: Settings, partitions: int) -> Reasons:
         ServiceError: Kafka does not answer.
     """
     events = Topics(settings.namespace).events
-    letters: dict[Origin, str] = {}
+    letters: dict[tuple[int, int], str] = {}
     with DeadLetterLog(settings, partitions) as log:
         for letter in log.letters():
             if letter.replayed:  # a receipt: its letter came before it
@@ -221,34 +195,42 @@ def read_letters(settings: Settings, partitions: int) -> Reasons:
     return letters
 
 
-def _consumer(settings: Settings) -> Any:
-    return Consumer(
-        reader_options(settings, f"{settings.namespace}-verdict") | {"enable.partition.eof": True}
-    )
+def _simple(state: StateReader, truth: LogTruth, logs: Logs) -> list[Finding]:
+    """Compare with what the events alone say."""
+    people = truth.people
+    covisits = {int(name): unpack_covisits(rows) for name, rows in state.entries()["covisits"]}
+    n_followed = sum(rows.total() for rows in people.followed.values())
+    n_entries, entries = wrong_entries(state, logs.catalog)
+    rejecting = sum(bool(user.unwanted) for user in people.users.values())
+    return [
+        Finding("sequences", len(people.users), wrong_sequences(state, people.users)),
+        Finding("unwanted", rejecting, wrong_unwanted(state.unwanted(), people.users)),
+        Finding("added", len(people.added), wrong_additions(*state.items(), people.added)),
+        _named("transitions", n_followed, wrong_transitions(covisits, people.followed)),
+        _named("erasures", len(truth.erased_ms), wrong_erasures(state, truth)),
+        _named(CATALOGUE, n_entries, entries),
+    ]
 
 
-def _bounds(consumer: Any, topic: str, partitions: int) -> tuple[Offsets, Offsets]:
-    """Return the offset of the oldest record of each partition and the one behind its newest."""
-    try:
-        bounds = [
-            consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=READ_S)
-            for partition in range(partitions)
-        ]
-    except KafkaException as error:
-        raise ServiceError("kafka", f"{topic}: {error}") from error
-    starts, ends = np.array(bounds, np.int64).reshape(-1, 2).T
-    return starts, ends
+def _refolded(
+    state: StateReader, logs: Logs, truth: LogTruth, settings: Settings, partitions: int
+) -> list[Finding]:
+    """Compare with what the logs come to when they are folded again."""
+    again = Refolded(logs, settings, partitions, live_chaos_vectors())
+    topics = Topics(settings.namespace)
+    examples = again.produced[topics.examples]
+    outcomes = again.produced[topics.slates]
+    responses = wrong_responses(
+        logs.slates, logs.examples, truth.responses, truth.newest_ms.tolist(), truth.erased_ms,
+        settings.join_window_s,
+    )  # fmt: skip
+    return [
+        _named("state", *differences(state, again.state)),
+        _named("examples", len(examples), wrong_examples(logs.examples, examples)),
+        _named("outcomes", len(outcomes), wrong_outcomes(logs.slates, outcomes)),
+        _named("responses", len(truth.responses), responses),
+    ]
 
 
-def _records(consumer: Any, topic: str, partitions: int) -> Iterator[Any]:
-    """Yield the records of a topic from offset 0 to their end, those of a partition in order."""
-    left = set(range(partitions))
-    consumer.assign([TopicPartition(topic, partition, 0) for partition in left])
-    while left:
-        message = consumer.poll(READ_S)
-        if message is None:
-            raise ServiceError("kafka", f"{topic} not read within {READ_S:g} s")
-        if message.error() is None:
-            yield message
-        elif message.error().code() == KafkaError._PARTITION_EOF:
-            left.discard(message.partition())
+def _named(name: str, compared: int, wrong: Sequence[str]) -> Finding:
+    return Finding(name, compared, len(wrong), wrong[:MOST_NAMED])

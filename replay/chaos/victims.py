@@ -1,4 +1,4 @@
-"""The processes of a chaos run: a broker, a Redis that keeps a log, and supervised workers.
+"""The processes of a chaos run: a broker, a Redis that keeps a log, supervised workers, a server.
 
 All of them are children of the calling thread, which must be the main one: the kernel ends them
 with the thread that started them.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,11 +16,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
+import httpx
 import msgspec
 import psutil
 import redis
 from confluent_kafka import KafkaException
 
+from freshet.core.address import http_url
 from freshet.core.errors import ServiceError
 from freshet.core.settings import Settings, environment_of
 from freshet.core.state.keys import Keys
@@ -32,8 +35,13 @@ from replay.chaos.plan import KAFKA
 
 NAMESPACE = "chaos"
 PARTITIONS = 4
+BATCH_EVENTS = 5_000  # the most: a burst, and what an emptied Redis is filled with, come in one
+JOIN_WINDOW_S = 30  # short, so that answers become examples within the run
+HOST = "127.0.0.1"
+SERVER_S = 60.0  # until a server answers
 ALONE = "--alone"
 WORKER_S = 40.0  # until there is a worker to strike, or a worker has ended
+FOLDED_S = 120.0  # until a worker that joined has folded: it starts, and waits for a partition
 BUG_S = 30.0
 POLL_S = 0.05
 
@@ -46,6 +54,8 @@ class Victims:
     Attributes:
         settings: with the true addresses.
         workers: the supervisors.
+        server: `freshet serve`, at an address that stays.
+        send_burst: sends many events at once; to be put here by whoever sends.
 
     Args:
         settings: of the workers; addresses, namespace and widths are replaced.
@@ -85,16 +95,29 @@ class Victims:
                 partitions=PARTITIONS,
                 models_dir=str(folder / "models"),
                 worker_metrics_port=0,  # several workers would fight for one
+                batch_events=BATCH_EVENTS,
+                join_window_s=JOIN_WINDOW_S,
+                http_host=HOST,
+                http_port=_free_port(),
             )
+            self.send_burst: Callable[[], None] = lambda: None
             self.workers = [self.start_worker(number) for number in range(workers)]
+            self.server = self._start_server()
         except BaseException:
             self._stack.close()
             raise
 
+    @property
+    def url(self) -> str:
+        """Of the server."""
+        return http_url(HOST, self.settings.http_port)
+
     def start_worker(self, number: int) -> Child:
         """Start a supervised worker; one of the same number before it must have ended."""
+        name = _instance(number)
+        folded_mark(self.tokens, name).unlink(missing_ok=True)
         command = [sys.executable, "-m", "replay.chaos.worker"]
-        command += ["--instance-id", f"worker-{number}", "--tokens", str(self.tokens.absolute())]
+        command += ["--instance-id", name, "--tokens", str(self.tokens.absolute())]
         command += ["--without", self._without] if self._without else []
         log = self.folder / f"worker-{number}.log"
         child = Child(
@@ -109,7 +132,7 @@ class Victims:
         Raises:
             ServiceError: names it and holds the end of its log.
         """
-        for child in self.workers:
+        for child in [*self.workers, self.server]:
             if not child.running:
                 code = child.process.returncode
                 raise ServiceError(child.name, f"ended with code {code}\n{child.log_tail()}")
@@ -121,6 +144,20 @@ class Victims:
             ServiceError: there is none for long.
         """
         return self._wait(lambda: _below(supervisor), WORKER_S, supervisor.name, "does not start")
+
+    def await_folded(self, number: int) -> None:
+        """Wait until a worker that was started last has written state.
+
+        Raises:
+            ServiceError: it has not for long.
+        """
+        mark = folded_mark(self.tokens, _instance(number))
+        self._wait(lambda: mark.exists() or None, FOLDED_S, _instance(number), "folded nothing")
+
+    def kill_server(self) -> None:
+        """Kill -9 the server, and start it again at its address."""
+        self.server.kill()
+        self.server = self._start_server()
 
     def kill_workers(self, *numbers: int) -> None:
         """Kill -9 workers at once; their supervisors start them again."""
@@ -252,6 +289,24 @@ class Victims:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def _start_server(self) -> Child:
+        """Start the server and wait until it answers; what it follows may be away."""
+        child = Child(
+            "server",
+            [sys.executable, "-m", "freshet.commands.main", "serve"],
+            log=self.folder / "server.log",
+            environment=environment_of(self.settings),
+        )
+        self._stack.callback(child.stop)
+        child.wait_until_ready(self._server_answers, SERVER_S)
+        return child
+
+    def _server_answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/livez", timeout=1.0).status_code == 200
+        except httpx.HTTPError:
+            return False
+
     def _keep_log(self) -> None:
         # A log that is rewritten under way cannot be copied file by file.
         with redis.Redis.from_url(self.redis.url) as client:
@@ -267,6 +322,22 @@ class Victims:
                 raise ServiceError(who, f"{what} within {timeout_s:g} s; logs are in {self.folder}")
             time.sleep(POLL_S)
         return found
+
+
+def folded_mark(tokens: Path, instance_id: str) -> Path:
+    """Return the file that a worker makes when it has written state."""
+    return tokens / f"folded-{instance_id}"
+
+
+def _free_port() -> int:
+    """Return a port that nobody listens on; a server that starts again must find its own."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _instance(number: int) -> str:
+    return f"worker-{number}"
 
 
 def _below(supervisor: Child) -> psutil.Process | None:

@@ -17,14 +17,18 @@ from replay.chaos.controls import (
     POSITION,
     PROTECTIONS,
     SOURCE_OFFSETS,
+    TRANSITIONS,
     Bugs,
     ForgetfulItems,
+    LossyItems,
     MuteProducer,
     StruckFold,
     StruckStore,
 )
 from replay.chaos.kafka_commits import KafkaCommits
-from replay.chaos.victims import ALONE
+from replay.chaos.vectors import chaos_vectors
+from replay.chaos.victims import ALONE, folded_mark
+from streams import fold_shell
 from streams.catalog_shell import CatalogShell
 from streams.fold_shell import FoldContext, FoldShell
 from streams.item_shell import ItemShell
@@ -34,20 +38,33 @@ from streams.supervisor import supervise
 from streams.user_shell import UserShell
 from streams.worker import run_worker
 
+CACHED = 150  # records of a fold in memory: fewer than there are users, so that it overflows
+
 
 def struck_folds(
-    context: FoldContext, vectors: LiveVectors, bugs: Bugs, without: str
+    context: FoldContext, vectors: LiveVectors, bugs: Bugs, without: str, folded: Path
 ) -> list[FoldShell[Any, Any]]:
-    """Return the folds of the product with bugs on demand, without one of `PROTECTIONS`."""
+    """Return the folds of the product with bugs on demand, without one of `PROTECTIONS`.
+
+    Args:
+        context: of the worker.
+        vectors: replaced by those of the traffic.
+        bugs: on demand.
+        without: one of `PROTECTIONS`, or "".
+        folded: is made when the worker has folded something.
+    """
+    vectors.current = chaos_vectors()
     settings = context.settings
     commits = KafkaCommits(settings) if without == POSITION else None
     outboxes = [context.keys.outbox(partition) for partition in range(context.partitions)]
     unkept = outboxes if without == OUTBOX else ()
-    context = replace(context, store=StruckStore(context.store, bugs, commits, unkept=unkept))
+    store = StruckStore(context.store, bugs, commits, unkept=unkept, folded=folded)
+    context = replace(context, store=store)
     if without == DEAD_LETTERS:
         producer = MuteProducer(settings, context.topics.dead_letters)
         context = replace(context, producer=producer)
-    items = ForgetfulItems(context) if without == SOURCE_OFFSETS else ItemShell(context)
+    kinds = {SOURCE_OFFSETS: ForgetfulItems, TRANSITIONS: LossyItems}
+    items = kinds.get(without, ItemShell)(context)
     struck = [
         StruckFold(UserShell(context, vectors), bugs, new_ids=without == EVENT_IDS),
         StruckFold(items, bugs),
@@ -70,11 +87,14 @@ def main() -> None:
     if not options.alone:
         again = [sys.executable, "-m", __spec__.name, ALONE, *sys.argv[1:]]
         sys.exit(supervise(again, shutdown_s=settings.shutdown_s))
-    bugs = Bugs(options.tokens)
+    fold_shell.MOST_CACHED = CACHED
+    bugs, folded = Bugs(options.tokens), folded_mark(options.tokens, options.instance_id)
     run_worker(
         settings,
         options.instance_id,
-        compose=lambda context, vectors: struck_folds(context, vectors, bugs, options.without),
+        compose=lambda context, vectors: struck_folds(
+            context, vectors, bugs, options.without, folded
+        ),
     )
 
 

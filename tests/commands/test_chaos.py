@@ -34,7 +34,7 @@ def runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, Any]
         folder.mkdir()
         display.show(1.0, 9, 0, "bug")
         wounds = [Wound(strike, strike.at_s, None, 1.0) for strike in strikes]
-        verdict = Verdict(LOSSY if options.without else EXACT, EXACT, 0, 0, 0, 0, 0, 0, 0, 0)
+        verdict = Verdict(LOSSY if options.without else EXACT, EXACT, (), 0, 0, 0)
         return run.ChaosResult(options, 9, wounds, verdict)
 
     monkeypatch.setattr(run, "run_chaos", run_chaos)

@@ -15,7 +15,7 @@ from replay.chaos.plan import EMBEDDED, KAFKA, Strike
 from replay.chaos.report import ChaosBar
 from replay.chaos.run import ChaosOptions, ChaosResult, run_chaos
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.services, pytest.mark.timeout(480)]
 
 RATE = 300.0
 
@@ -31,9 +31,12 @@ ON_KAFKA = (
     Strike(3.0, "bug", place="after_write"),
     Strike(4.0, "kill_all_workers"),
     Strike(5.0, "flush_redis"),
-    Strike(6.0, "extra_worker", lasts_s=4.0),
+    Strike(6.0, "extra_worker", lasts_s=1.0),
+    Strike(7.0, "burst"),
+    Strike(8.0, "kill_server"),
 )
 DIED = (Strike(1.0, "bug", place="after_write"),)
+EMPTIED = (Strike(6.0, "flush_redis"),)
 REWOUND = (Strike(1.0, "rewind_redis", lasts_s=1.0),)
 
 
@@ -68,6 +71,18 @@ def test_without_the_outbox_the_audit_fails(tmp_path: Path) -> None:
     assert not result.ok
     assert result.verdict.items.lost > 0
     assert not result.figures()["users_wrong"]
+
+
+def test_a_lost_transition_fails_the_audit_before_a_strike_heals_it(tmp_path: Path) -> None:
+    """The control: one in a thousand is lost, and what is emptied next would be whole again."""
+    options = ChaosOptions(1, 6.0, EMBEDDED, workers=1, rate=RATE, without="transitions")
+    with ChaosBar(options.seconds, None) as bar:
+        result = run_chaos(options, EMPTIED, Settings(), tmp_path / "run", bar)
+    assert (result.strikes, result.audits) == ({}, 1)
+    figures = result.figures()
+    assert figures["transitions_wrong"]
+    assert figures["state_wrong"]
+    assert not figures["users_wrong"]
 
 
 @pytest.mark.kafka

@@ -128,39 +128,46 @@ class StateReader:
         Where servers answer too, their answers and the outcomes meet in `slates` in an order of
         their own: there what waits is the same for who reads the same `slates` again.
         """
+        return {section: _digest(entries) for section, entries in self.entries().items()}
+
+    def entries(self) -> dict[str, Iterator[tuple[bytes, bytes]]]:
+        """Return names and values of each section, as `digest` compares them.
+
+        Of a section by partitions, the name begins with the partition.
+        """
         numbers = range(self._partitions)
         keys = self._keys
         return {
-            "users": _digest(self._user_blobs()),
-            "past": _digest(pair for p in numbers for pair in self._fields(keys.past(p))),
-            "unwanted": _digest(pair for p in numbers for pair in self._fields(keys.unwanted(p))),
-            "erased": _digest(pair for p in numbers for pair in self._fields(keys.erased(p))),
-            "event_ids": _digest(pair for p in numbers for pair in self._fields(keys.event_ids(p))),
-            "user_positions": _digest(
+            "users": self._user_blobs(),
+            "past": (pair for p in numbers for pair in self._fields(keys.past(p))),
+            "unwanted": (pair for p in numbers for pair in self._fields(keys.unwanted(p))),
+            "erased": (pair for p in numbers for pair in self._fields(keys.erased(p))),
+            "event_ids": (pair for p in numbers for pair in self._fields(keys.event_ids(p))),
+            "user_positions": (
                 (f"{p}:{name}".encode(), str(position.get(name, 0)).encode())
                 for p, position in enumerate(self.user_positions())
                 for name in _USER_TOTALS
             ),
-            "items": _digest(pair for p in numbers for pair in self._fields(keys.items(p))),
-            "covisits": _digest(
+            "items": (pair for p in numbers for pair in self._fields(keys.items(p))),
+            "covisits": (
                 (name, np.sort(np.frombuffer(blob, COVISIT_DTYPE)).tobytes())
                 for p in numbers
                 for name, blob in self._fields(keys.covisits(p))
             ),
-            "item_positions": _digest(
+            "item_positions": (
                 (f"{p}:{name}".encode(), str(value).encode())
                 for p, position in enumerate(self.item_positions())
                 for name, value in position.items()
                 if name == "applied" or name.startswith("source:")
             ),
-            "catalog": _digest(pair for p in numbers for pair in self._fields(keys.catalog(p))),
-            "slates": _digest(pair for p in numbers for pair in self._fields(keys.slates(p))),
-            "outcomes": _digest(
+            "catalog": (pair for p in numbers for pair in self._fields(keys.catalog(p))),
+            "slates": (pair for p in numbers for pair in self._fields(keys.slates(p))),
+            "outcomes": (
                 (name, _without_offsets(blob))
                 for p in numbers
                 for name, blob in self._fields(keys.outcomes(p))
             ),
-            "slate_positions": _digest(
+            "slate_positions": (
                 (f"{p}".encode(), str(position.get("watermark_ts_ms", 0)).encode())
                 for p, position in enumerate(self.slate_positions())
             ),

@@ -101,6 +101,23 @@ async def test_a_bug_before_the_write_writes_nothing_and_one_after_it_all(bugs: 
     assert (len(store.written), store.at) == (1, {"next": 9})
 
 
+async def test_a_worker_that_wrote_state_has_folded(bugs: Bugs) -> None:
+    """A position that moves without any state is not enough, nor is a write that failed."""
+    folded = bugs.tokens / "folded"
+    struck = StruckStore(Store(next=5), bugs, folded=folded)
+    await struck.apply([write(5, 9)])
+    assert not folded.exists()
+    users = Changes("users", ["ann"], Packed.of([b"x"]))
+    with pytest.raises(PositionError):
+        await struck.apply([replace(write(5, 9), hashes=[users])])
+    assert not folded.exists()
+    await struck.apply([replace(write(9, 11), hashes=[users])])
+    assert folded.exists()
+    folded.unlink()
+    await struck.apply([replace(write(11, 12), hashes=[users])])
+    assert not folded.exists()
+
+
 async def test_with_the_check_a_stale_write_is_refused(bugs: Bugs) -> None:
     """The twin of the next test."""
     store = Store(next=3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -39,7 +39,7 @@ class FlakyProducer:
                 self.kept.append(value)
             report("timed out" if refused else None, None)
 
-    def close(self, _timeout_s: float) -> None:
+    def close(self, _timeout_s: float = 0.0) -> None:
         self.closed = True
 
 
@@ -93,6 +93,9 @@ def test_what_ends_the_thread_is_raised_to_whoever_looks() -> None:
     """Not lost in a thread."""
 
     class Broken:
+        def opening(self) -> list[Record]:
+            return []
+
         def chunk(self, _count: int) -> list[Record]:
             raise ZeroDivisionError
 
@@ -102,3 +105,53 @@ def test_what_ends_the_thread_is_raised_to_whoever_looks() -> None:
     broken.start()
     with pytest.raises(ZeroDivisionError):
         broken.stop()
+
+
+class Counting:
+    """A traffic of numbered records."""
+
+    def __init__(self) -> None:
+        self.bursts = 0
+
+    def opening(self) -> list[Record]:
+        return [Record("t", 0, b"k", b"opening")]
+
+    def chunk(self, _count: int) -> list[Record]:
+        return [Record("t", 0, b"k", b"chunk")]
+
+    def burst(self) -> list[Record]:
+        self.bursts += 1
+        return [Record("t", 0, b"k", b"burst")] * 3
+
+
+@pytest.fixture
+def running() -> Iterator[tuple[Load, FlakyProducer]]:
+    """A load that sends as fast as it can, until the test is over."""
+    producer, traffic = FlakyProducer(), Counting()
+    some: Any = traffic
+    made: Any = producer
+    load = Load(some, lambda: made, 100.0)
+    load.start()
+    yield load, producer
+    load.stop()
+
+
+def test_a_paused_load_sends_nothing_and_goes_on(running: tuple[Load, FlakyProducer]) -> None:
+    """The opening comes first, and what was sent before the pause is acknowledged."""
+    load, producer = running
+    with load.paused():
+        sent = len(producer.kept)
+        assert producer.kept[0] == b"opening"
+        assert load._resting.is_set()
+    load.send_burst()
+    assert len(producer.kept) > sent
+    assert producer.kept.count(b"burst") == 3
+
+
+def test_a_load_that_failed_says_so_instead_of_waiting() -> None:
+    """Of a traffic that cannot be made."""
+    nothing: Any = None
+    failing = Load(nothing, FlakyProducer, 100.0)  # type: ignore[arg-type]
+    failing.start()
+    with pytest.raises(AttributeError), failing.paused(0.5):
+        pass

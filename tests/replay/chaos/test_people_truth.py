@@ -9,9 +9,14 @@ import numpy as np
 from freshet.core.events.partition import item_hashes
 from freshet.core.events.schema import TYPE_CODES
 from freshet.core.settings import Settings
-from freshet.core.state.records import Records, unpack_items
+from freshet.core.state.records import COVISIT_CAPACITY, COVISIT_DTYPE, Records, unpack_items
 from freshet.core.state.unwanted import UNWANTED_DTYPE
-from replay.chaos.people_truth import PeopleTruth, wrong_additions, wrong_unwanted
+from replay.chaos.people_truth import (
+    PeopleTruth,
+    wrong_additions,
+    wrong_transitions,
+    wrong_unwanted,
+)
 
 T = 1_700_000_000
 
@@ -82,3 +87,48 @@ def test_every_difference_in_what_was_added_is_found() -> None:
         assert wrong_additions(["x"], changed, people.added) == 1
     assert wrong_additions([], items[:0], people.added) == 1
     assert wrong_additions(["x", "y"], np.concatenate([items, items]), people.added) == 1
+
+
+def transitions(*rows: tuple[str, int, int]) -> Records:
+    """Return what an item holds: next item, time in s, distance."""
+    made = np.zeros(len(rows), COVISIT_DTYPE)
+    made["next"] = item_hashes([name for name, _, _ in rows])
+    made["ts_s"] = [T + at_s for _, at_s, _ in rows]
+    made["distance"] = [distance for _, _, distance in rows]
+    return made
+
+
+def test_every_difference_in_transitions_is_found() -> None:
+    """One that is missing, too many, of another time or distance, or of another item."""
+    people = truth(*(event("click", "ann", item, at) for at, item in enumerate("abc")))
+    a, b, other = (int(each) for each in item_hashes(["a", "b", "z"]))
+    rows = [("b", 1, 1), ("c", 2, 2)]
+    right = {a: transitions(*rows), b: transitions(("c", 2, 1))}
+    assert wrong_transitions(right, people.followed) == []
+    for of_a in (rows[:1], [*rows, rows[0]], [("b", 9, 1), rows[1]], [rows[0], ("c", 2, 1)]):
+        assert wrong_transitions({**right, a: transitions(*of_a)}, people.followed) == ["a"]
+    assert wrong_transitions({a: right[a]}, people.followed) == ["b"]
+    assert wrong_transitions({**right, other: right[b]}, people.followed) == [str(other)]
+    assert wrong_transitions({**right, other: transitions()}, people.followed) == []
+
+
+def test_of_more_transitions_than_fit_a_full_sample_is_right() -> None:
+    """Of those there are, and no fewer."""
+    users = COVISIT_CAPACITY + 9
+    events = [
+        event("click", f"u{user}", item, user) for user in range(users) for item in ("a", "b")
+    ]
+    people = truth(*events)
+    a = int(item_hashes(["a"])[0])
+    some = [("b", user, 1) for user in range(users)]
+    full = {a: transitions(*some[9:])}
+    assert wrong_transitions(full, people.followed) == []
+    assert wrong_transitions({a: transitions(*some[10:])}, people.followed) == ["a"]
+
+
+def test_who_is_forgotten_leaves_what_they_added() -> None:
+    """The items keep it."""
+    people = truth(event("click", "ann", "a", 0))
+    people.forget("ann")
+    people.forget("nobody")
+    assert (people.users, people.added["a"]["people"]) == ({}, 1)

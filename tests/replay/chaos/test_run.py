@@ -15,11 +15,12 @@ from replay.chaos.recovery import Wound
 from replay.chaos.report import ChaosBar, audit_table, fault_table
 from replay.chaos.run import RECOVERY_S, ChaosOptions, ChaosResult
 from replay.chaos.strikes import STRIKES
-from replay.chaos.verdict import Verdict
+from replay.chaos.verdict import Finding, Verdict
 
 EXACT = Audit(produced=9, applied=9, lost=0, doubled=0, wrong=0, worst=[])
 LOSSY = Audit(produced=9, applied=8, lost=2, doubled=1, wrong=2, worst=["u1", "u2"])
-GOOD = Verdict(EXACT, EXACT, 0, 0, 0, 0, 0, 3, 0, 2)
+GOOD = Verdict(EXACT, EXACT, (Finding("state", 7, 0),), lag=0, dead_letters=3, copies=2)
+BAD = Finding("transitions", 9, 2, ("item-1", "item-2"))
 
 
 def wound(kind: str, recovery_s: float | None, *, overtaken: bool = False) -> Wound:
@@ -55,11 +56,7 @@ def test_a_run_without_strikes_is_judged_by_its_counts() -> None:
         {"users": LOSSY},
         {"items": LOSSY},
         {"lag": 1},
-        {"positions_wrong": 1},
-        {"dead_letters_wrong": 1},
-        {"sequences_wrong": 1},
-        {"unwanted_wrong": 1},
-        {"added_wrong": 1},
+        {"findings": (Finding("state", 7, 0), BAD)},
     ],
 )
 def test_anything_wrong_is_not_ok(wrong: dict[str, Any]) -> None:
@@ -81,12 +78,14 @@ def test_the_figures_tell_all_of_it() -> None:
         wound("bug", 1.0),
         wound("bug", 3.0),
         wound("kill_redis", 5.04),
-        verdict=replace(GOOD, users=LOSSY),
+        verdict=replace(GOOD, users=LOSSY, findings=(BAD,)),
     )
     figures = msgspec.json.decode(msgspec.json.encode(run.figures()))
     assert figures["strikes"] == {"bug": 2, "kill_redis": 1}
     assert figures["recovery_s"] == {"median": 3.0, "max": 5.0}
     assert (figures["users_wrong"], figures["items_wrong"]) == (2, 0)
+    assert (figures["transitions_wrong"], figures["compared"]) == (2, {"transitions": 9})
+    assert figures["audits"] == 1
     assert (figures["lost"], figures["doubled"]) == (2, 1)
     assert (figures["events"], figures["dead_letters"], figures["ok"]) == (9, 3, False)
 
@@ -97,7 +96,7 @@ def test_the_tables_show_what_is_wrong() -> None:
         wound("bug", 1.0),
         wound("flush_redis", None),
         wound("kill_redis", None, overtaken=True),
-        verdict=replace(GOOD, users=LOSSY),
+        verdict=replace(GOOD, users=LOSSY, findings=(BAD,)),
     )
     faults, audit = printed(fault_table(run)), printed(audit_table(run))
     assert "never over" in faults
@@ -105,6 +104,7 @@ def test_the_tables_show_what_is_wrong() -> None:
     assert "FLUSHALL" in faults
     assert "8 of 9" in audit
     assert "u1 u2" in audit
+    assert "item-1; item-2" in audit
 
 
 def test_the_bar_is_silent_without_a_console() -> None:
