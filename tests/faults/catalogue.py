@@ -190,6 +190,33 @@ ELSEWHERE = (
         "tests/serving/test_live_bundle.py::test_requests_run_through_a_swap_without_one_failure",
     ),
     Elsewhere(
+        (21,),
+        "a publication that is interrupted leaves the version in use whole",
+        "tests/online_models/artifacts/test_registry.py::"
+        "test_an_interrupted_publish_leaves_the_current_version_valid",
+    ),
+    Elsewhere(
+        (48,),
+        "a client that takes nothing is let go, with all that its feed holds",
+        "tests/serving/http/test_socket_protocol.py::test_who_takes_nothing_is_let_go",
+    ),
+    Elsewhere(
+        (48,),
+        "what waits for a client is bounded, whatever it sends",
+        "tests/serving/http/test_socket_protocol.py::test_pings_without_reading_fill_no_memory",
+    ),
+    Elsewhere(
+        (53,),
+        "a model whose predictions are not finite is refused before it serves",
+        "tests/online_models/training/test_gate.py::test_what_is_not_finite_is_refused",
+    ),
+    Elsewhere(
+        (53,),
+        "a model that promises too much or too little is refused before it serves",
+        "tests/online_models/training/test_gate.py::"
+        "test_what_promises_too_much_or_too_little_is_refused",
+    ),
+    Elsewhere(
         (61,),
         "what happens in one namespace changes nothing in another",
         "tests/core/state/test_reader.py::test_namespaces_do_not_mix",
