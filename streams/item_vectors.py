@@ -77,6 +77,17 @@ class LiveVectors:
         self._version: str | None = None
         self.current = NO_VECTORS
 
+    def start(self) -> None:
+        """Load the current bundle's vectors where its check is short: it passed before.
+
+        All else is left to `follow`. A worker that waits for a check folds nothing, and embeddings
+        are computed from histories, so that what comes until then is not missing in them.
+        """
+        version = self._candidates.next(None)
+        passed = version is not None and self._registry.passed(version)
+        if version and passed and (table := self._load(version)):
+            self._use(version, table)
+
     def refresh(self) -> None:
         """Load the current bundle's vectors when it is another one than before."""
         for _ in range(MAX_ATTEMPTS):

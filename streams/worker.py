@@ -125,7 +125,7 @@ async def _run(settings: Settings, instance_id: str | None, end: Ending, compose
     await _agree_on_layout(client, settings, partitions)
     producer = EventProducer(settings)
     vectors = LiveVectors(Path(settings.models_dir), budget=Budget.of(settings))
-    vectors.refresh()
+    vectors.start()
     context = FoldContext(settings, partitions, RedisStore(client), producer, system_clock)
     folds = compose(context, vectors)
     app = create_app(settings, folds, fail=end, positions=positions, instance_id=instance_id)

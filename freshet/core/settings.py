@@ -259,7 +259,10 @@ class Settings(SecuritySettings, frozen=True, kw_only=True, forbid_unknown_field
         int, Meta(ge=64, description="memory that a bundle may take in the check before it serves")
     ] = 4096
     model_check_s: Annotated[
-        float, Meta(ge=1, le=3600, description="the check of a bundle is ended after so long")
+        float,
+        Meta(
+            ge=1, le=3600, description="processor time after which the check of a bundle is ended"
+        ),
     ] = 120.0
     hide_seen: Annotated[bool, Meta(description="leave out items that the user has acted on")] = (
         True

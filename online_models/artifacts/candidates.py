@@ -2,7 +2,8 @@
 
 Law: the version in use stays until a better one was taken. A refused one is tried again when its
 files have changed and then been still, since they may arrive after the manifest. A process that has
-none goes to the newest one that is good, and `CURRENT` is what it would rather have.
+none begins with one that passed before, and goes on to what `CURRENT` names; where that is refused,
+the newest good one stays.
 """
 
 from __future__ import annotations
@@ -57,12 +58,11 @@ class Candidates:
             self._say_once(str(error))
         else:
             self._said = ""
+        if in_use is None and (damaged or wanted):
+            return next(filter(self._may_try, self._from_nothing(wanted)), None)
         if wanted is not None and wanted != in_use and self._may_try(wanted):
             return wanted
-        if in_use is not None or not (damaged or wanted):
-            return None
-        others = (version for version in self._others() if version != wanted)
-        return next(filter(self._may_try, others), None)
+        return None
 
     def refuse(self, version: str, error: Exception) -> None:
         """Note that a version cannot be used; what it lies in is looked at again later.
@@ -87,14 +87,21 @@ class Candidates:
         self._changed[version] = found
         return still
 
-    def _others(self) -> Iterator[str]:
-        """Yield the published versions: first those that passed before, and the newest first."""
+    def _from_nothing(self, wanted: str | None) -> Iterator[str]:
+        """Yield all versions: those that passed before, since their check is short, then others.
+
+        Among those of a kind, what `CURRENT` names comes first, and the newest before the older.
+        """
         try:
             versions = self._registry.versions()[::-1]
         except OSError as error:
             self._say_once(f"{self._registry.models_dir} cannot be read: {error}")
-            return
-        yield from sorted(versions, key=self._registry.passed, reverse=True)
+            versions = []
+        if wanted is not None and wanted not in versions:
+            versions.append(wanted)
+        yield from sorted(
+            versions, key=lambda each: (not self._registry.passed(each), each != wanted)
+        )
 
     def _signature(self, version: str) -> Signature:
         """Return what changes when a file of a version does; empty where it cannot be seen."""

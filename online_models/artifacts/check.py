@@ -7,6 +7,7 @@ memory and processor time first, and is the first that a kernel without memory e
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import signal
@@ -15,6 +16,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from time import process_time
 from typing import Final
 
 import msgspec
@@ -37,6 +39,9 @@ CHECKS_VERSION: Final = 2
 
 _MAX_FUTURE_MS: Final = 86_400_000
 _NICENESS: Final = 5
+_PATIENCE: Final = 5
+"""Seconds of a busy machine in which a child may get one of processor time."""
+
 _MIB: Final = 1 << 20
 _running: set[subprocess.Popen[str]] = set()
 
@@ -84,13 +89,17 @@ def check_in_child(folder: Path, budget: Budget | None = None) -> None:
     )
     _running.add(child)
     try:
-        said, failed_with = child.communicate(timeout=budget.check_s)
+        said, failed_with = child.communicate(timeout=_PATIENCE * budget.check_s)
     except subprocess.TimeoutExpired as error:
-        raise BundleError(folder, f"its check took longer than {budget.check_s:.0f} s") from error
+        waited_s = _PATIENCE * budget.check_s
+        raise BundleError(folder, f"its check took longer than {waited_s:g} s") from error
     finally:
         child.kill()
         child.wait()
         _running.discard(child)
+    if child.returncode == -signal.SIGXCPU:
+        limit = f"{budget.check_s:g} s of processor time (setting `model_check_s`)"
+        raise BundleError(folder, f"its check took longer than {limit}")
     if fault := _fault(child.returncode, said.strip(), failed_with.strip()):
         raise BundleError(folder, fault)
 
@@ -175,7 +184,7 @@ def _limit(budget: Budget) -> None:
     """Bound what this process may take; a limit that its system does not have is left out."""
     used = getattr(psutil.Process().memory_info(), "data", 0)
     _set_limit(resource.RLIMIT_DATA, used + budget.memory_mib * _MIB)
-    _set_limit(resource.RLIMIT_CPU, int(budget.check_s) + 1)
+    _set_limit(resource.RLIMIT_CPU, math.ceil(process_time() + budget.check_s))
     _set_limit(resource.RLIMIT_CORE, 0)
     os.nice(_NICENESS)
     with suppress(OSError):

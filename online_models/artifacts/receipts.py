@@ -2,7 +2,7 @@
 
 A receipt names the bytes: the digest of the manifest, which holds the digest of every file, and
 those are compared anyway when a bundle is loaded. Other versions of the checks or of the runtime,
-other limits, or another machine make a receipt worthless.
+other limits, or another processor make a receipt worthless.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Receipts:
                 str(CHECKS_VERSION),
                 version_of("onnxruntime"),
                 version_of("hnswlib"),
-                platform.node(),
+                _processor(),
                 budget.encoded(),
             )
         )
@@ -72,3 +72,12 @@ class Receipts:
     def _text(self, folder: Path) -> str:
         manifest = read_bytes(folder, MANIFEST, MAX_MANIFEST_BYTES)
         return f"{hashlib.sha256(manifest).hexdigest()} {self._conditions}\n"
+
+
+def _processor() -> str:
+    """Return what this machine computes with; containers on it change their names, and not that."""
+    model = ""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line for line in lines if line.startswith("model name")), "")
+    return f"{platform.machine()} {os.cpu_count()} {model.partition(':')[2].strip()}"

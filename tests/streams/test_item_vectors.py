@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from freshet.core.events.partition import item_hashes
+from online_models.artifacts import check
 from online_models.artifacts.tiny import publish_tiny_bundle, tiny_items
 from streams import item_vectors as module
 from streams.item_vectors import NO_VECTORS, LiveVectors
@@ -116,3 +117,25 @@ async def test_it_follows_aside_and_survives_anything(
     with pytest.raises(EndedError):
         await vectors.follow()
     assert vectors.current.tag not in {0, before.tag}
+
+
+def test_a_start_waits_for_no_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What passed before is loaded at once; what did not is left to those who follow."""
+    version = publish_tiny_bundle(tmp_path, tiny_items(3), seed=1)
+    vectors = LiveVectors(tmp_path)
+    vectors.start()
+    assert vectors.current is not NO_VECTORS
+    (tmp_path / f".checked-{version}").unlink()
+    monkeypatch.setattr(check.subprocess, "Popen", None)
+    vectors = LiveVectors(tmp_path)
+    vectors.start()
+    assert vectors.current is NO_VECTORS
+
+
+@pytest.mark.parametrize("folder", ["none", "file"])
+def test_a_start_without_bundles_has_no_vectors(tmp_path: Path, folder: str) -> None:
+    """Neither without a folder nor where it is none."""
+    (tmp_path / "file").touch()
+    vectors = LiveVectors(tmp_path / folder)
+    vectors.start()
+    assert vectors.current is NO_VECTORS

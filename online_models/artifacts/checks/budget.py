@@ -14,7 +14,7 @@ class Budget(Struct, frozen=True, kw_only=True):
     Attributes:
         list_ms: processor time that its models may take for one list.
         memory_mib: memory that it may take where it is checked.
-        check_s: after so long, its check is ended.
+        check_s: processor time after which its check is ended.
     """
 
     list_ms: float = 20.0

@@ -132,3 +132,13 @@ def test_what_passed_here_before_comes_first(tmp_path: Path, versions: list[str]
         tried.append(version)
         candidates.refuse(version, REFUSAL)
     assert tried == [versions[1], versions[0], versions[2]]
+
+
+def test_a_start_begins_with_what_passed_before(tmp_path: Path, versions: list[str]) -> None:
+    """The check of what `CURRENT` names may take long: it follows."""
+    (tmp_path / f".checked-{versions[2]}").unlink()
+    candidates = Candidates(Registry(tmp_path))
+    assert candidates.next(None) == versions[1]
+    assert candidates.next(versions[1]) == versions[2]
+    candidates.refuse(versions[2], REFUSAL)
+    assert candidates.next(versions[1]) is None

@@ -371,3 +371,15 @@ def test_a_check_ends_with_the_process_that_asked(
         with pytest.raises(BundleError, match="its check was ended by SIGKILL"):
             verdict.result(30)
     assert not check._running
+
+
+def test_a_child_that_computes_too_long_is_a_refusal(
+    pristine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its processor time, so that a busy machine refuses nothing."""
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nkill -XCPU $$\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(check.sys, "executable", str(python))
+    with pytest.raises(BundleError, match=r"longer than 120 s of processor time \(setting `model_"):
+        check_in_child(pristine)

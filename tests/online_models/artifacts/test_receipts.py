@@ -38,7 +38,8 @@ def test_other_conditions_make_it_worthless(folder: Path, monkeypatch: pytest.Mo
     assert not Receipts(folder.parent, Budget(list_ms=1)).has(folder, VERSION)
     for place, name, value in (
         (module, "CHECKS_VERSION", 99),
-        (module.platform, "node", lambda: "elsewhere"),
+        (module.platform, "machine", lambda: "elsewhere"),
+        (module.os, "cpu_count", lambda: 1000),
         (module, "version_of", lambda _: "99"),
     ):
         with monkeypatch.context() as patch:
