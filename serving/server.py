@@ -49,7 +49,7 @@ from serving.responsive_wait import MAX_LAG_S
 from serving.series import start_series_of_server
 from serving.session_follower import SessionFollower
 from serving.source_weights import SourceWeights
-from serving.start import agree_with_kafka, known_partitions
+from serving.start import agree_with_kafka, known_partitions, require_lasting_state
 from serving.state_watch import StateWatch, progress_look
 from serving.user_notices import UserNotices
 from serving.user_sessions import UserSessions
@@ -70,7 +70,8 @@ async def run_server(settings: Settings, announce: Callable[[str], None]) -> Non
 
     Raises:
         ServiceError: Kafka's topics have another number of partitions than the state in Redis.
-        SettingError: the address cannot be bound, or the topics differ among each other.
+        SettingError: the address cannot be bound, the topics differ among each other, or Redis
+            drops keys by itself.
     """
     start_series_of_server()
     listener = _bind(settings)
@@ -124,6 +125,7 @@ async def _run(
         async with asyncio.TaskGroup() as group:
             for run in background:
                 group.create_task(run())
+            group.create_task(require_lasting_state(follower))
             if not of_kafka:
                 group.create_task(agree_with_kafka(settings, partitions))
     except BaseExceptionGroup as failed:

@@ -16,6 +16,7 @@ from freshet.core.errors import ServiceError
 from freshet.core.events.cluster import discover_partitions
 from freshet.core.settings import Settings
 from freshet.core.state.client import CLIENT_ERRORS, AsyncClient
+from freshet.core.state.eviction import require_no_eviction
 from freshet.core.state.keys import Keys
 from freshet.core.state.readable import readable_number, report_unreadable
 
@@ -91,6 +92,21 @@ async def stored_partitions(redis: AsyncClient, keys: Keys) -> int:
     if not partitions:
         raise ServiceError("redis", "holds no state yet")
     return partitions
+
+
+async def require_lasting_state(redis: AsyncClient) -> None:
+    """Wait until Redis answers, and refuse one that drops keys by itself.
+
+    Raises:
+        SettingError: it does.
+    """
+    while True:
+        try:
+            await require_no_eviction(redis)
+        except CLIENT_ERRORS:
+            await asyncio.sleep(RETRY_S)
+        else:
+            return
 
 
 async def agree_with_kafka(settings: Settings, partitions: int) -> None:

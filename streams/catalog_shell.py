@@ -14,6 +14,7 @@ from streams.fold_shell import FoldShell
 from streams.packed import Packed
 from streams.partition_events import WRONG_PARTITION
 from streams.record_batch import RecordBatch
+from streams.state_loss import Held
 from streams.store import Changes, Move, Position, Write
 
 
@@ -39,6 +40,10 @@ class CatalogShell(FoldShell[FoldedCatalog, tuple[()]]):
     def position_key(self, partition: int) -> str:
         """Return the HASH that holds the position."""
         return self.context.keys.catalog_position(partition)
+
+    def held(self, _partition: int) -> Held:
+        """Return what is kept of a partition beside its position."""
+        return Held()  # an entry is replaced whole: to apply one again changes nothing
 
     def _new_cache(self) -> tuple[()]:
         return ()  # entries are replaced whole, so none is ever read

@@ -18,11 +18,11 @@ Impressions are remembered apart from everything else, within bounds of the same
 twenty of them, and must not make anybody's purchase forgotten. An id is looked for in both: it
 is an event's own, whatever the type is.
 
-Bounds: an id takes 9 bytes of Redis and 20 to 40 of a worker. That is `MOST` ids for each of the
-two, 20 MB of Redis for a partition that takes 1,700 interactions and 1,700 impressions in a second,
-and 0.3 MB for one where little happens. Users who do nothing take nothing. (A ring in every user's
-record was the other way: 6 bytes for each of hundreds of ids, in memory for all cached users, in
-Redis until somebody cleans up.)
+Bounds: an id takes 11 to 14 bytes of Redis and 20 to 40 of a worker. That is `MOST` ids for each of
+the two, 23 MB of Redis for a partition that takes 1,700 interactions and 1,700 impressions in a
+second, and 0.4 MB for one where little happens. Users who do nothing take nothing. (A ring in the
+record of every user was the other way: 6 bytes for each of hundreds of ids, in memory for all
+cached users, in Redis until somebody cleans up.)
 """
 
 from __future__ import annotations

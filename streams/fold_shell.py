@@ -34,6 +34,7 @@ from streams.dead_letters import dead_letter, letters_among
 from streams.letter_bursts import LetterBursts
 from streams.partition_state import PartitionState
 from streams.record_batch import RecordBatch
+from streams.state_loss import Held, whole_position
 from streams.store import NO_POSITION, Store, Write
 
 log = logging.getLogger(__name__)
@@ -112,6 +113,10 @@ class FoldShell(ABC, Generic[Folded, Cache]):
         """Return the HASH that holds the position."""
 
     @abstractmethod
+    def held(self, partition: int) -> Held:
+        """Return what is kept of a partition beside its position."""
+
+    @abstractmethod
     def _new_cache(self) -> Cache:
         """Return an empty cache of records."""
 
@@ -142,10 +147,14 @@ class FoldShell(ABC, Generic[Folded, Cache]):
 
         Returns:
             The offset to read from.
+
+        Raises:
+            SettingError: Redis has the state without its position, or the other way round.
+            ServiceError: Redis failed.
         """
         async with self._folding, self._writing, self._telling:
-            position = await self.context.store.position(self.position_key(partition))
-            name = f"{self.topic}-{partition}"
+            name, key = f"{self.topic}-{partition}", self.position_key(partition)
+            position = await whole_position(self.context.store, name, key, self.held(partition))
             state = PartitionState(name, position, earliest)
             self._cache = self._new_cache()  # of the partition, others may have written since
             await self._load(partition)

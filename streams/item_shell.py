@@ -22,6 +22,7 @@ from streams.packed import Packed
 from streams.partition_deltas import PartitionDeltas, read_deltas
 from streams.record_batch import RecordBatch
 from streams.record_table import RecordTable
+from streams.state_loss import Held
 from streams.store import Changes, Move, Write
 
 SOURCE_PREFIX = "source:"
@@ -69,6 +70,11 @@ class ItemShell(FoldShell[FoldedDeltas, ItemCache]):
     def position_key(self, partition: int) -> str:
         """Return the HASH that holds the position."""
         return self.context.keys.item_position(partition)
+
+    def held(self, partition: int) -> Held:
+        """Return what is kept of a partition beside its position."""
+        counted = self.context.keys.items(partition)
+        return Held([counted, self.context.keys.covisits(partition)], counted)
 
     @property
     def most_bytes(self) -> int | None:

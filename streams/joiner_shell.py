@@ -33,6 +33,7 @@ from streams.joiner import (
 from streams.outcomes import decode_outcomes
 from streams.packed import Packed
 from streams.record_batch import RecordBatch
+from streams.state_loss import Held
 from streams.store import Changes, Move, Write, all_fields
 
 MOST_SLATE_BYTES = 400_000
@@ -71,6 +72,11 @@ class JoinerShell(FoldShell[FoldedSlates, tuple[()]]):
     def position_key(self, partition: int) -> str:
         """Return the HASH that holds the position."""
         return self.context.keys.slate_position(partition)
+
+    def held(self, partition: int) -> Held:
+        """Return what is kept of a partition beside its position."""
+        keys = self.context.keys
+        return Held([keys.slates(partition), keys.outcomes(partition)])
 
     @property
     def most_bytes(self) -> int | None:

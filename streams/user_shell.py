@@ -36,6 +36,7 @@ from streams.past import forgotten, pages_written
 from streams.record_batch import RecordBatch
 from streams.record_table import UNKNOWN
 from streams.screening import Screening
+from streams.state_loss import Held
 from streams.store import Changes, Move, Position, Write, all_fields
 from streams.unwanted import UserTable, fold_unwanted
 from streams.user_fold import UserFold, fold_users
@@ -74,6 +75,13 @@ class UserShell(FoldShell[FoldedEvents, UserTable]):
     def position_key(self, partition: int) -> str:
         """Return the HASH that holds the position."""
         return self.context.keys.user_position(partition)
+
+    def held(self, partition: int) -> Held:
+        """Return what is kept of a partition beside its position."""
+        keys = self.context.keys
+        counted = keys.users(partition)
+        others = keys.past(partition), keys.unwanted(partition), keys.event_ids(partition)
+        return Held([counted, keys.erased(partition), *others], counted)
 
     @property
     def alone(self) -> bytes | None:

@@ -28,6 +28,7 @@ from freshet.core.events.topics import Topics
 from freshet.core.metrics import WORKER_RESTARTS
 from freshet.core.settings import Settings
 from freshet.core.state.client import CLIENT_ERRORS
+from freshet.core.state.eviction import require_no_eviction
 from freshet.core.state.keys import Keys
 from freshet.core.state.records import LAYOUT_VERSION, REBUILD
 from online_models.artifacts.checks.budget import Budget
@@ -216,10 +217,16 @@ def _cause(crash: BaseException | None) -> BaseException:
 
 
 async def _agree_on_layout(client: object, settings: Settings, partitions: int) -> None:
-    """Write what the state is laid out for, or refuse a state laid out otherwise."""
+    """Write what the state is laid out for, or refuse a state laid out otherwise.
+
+    Raises:
+        ServiceError: Redis does not answer.
+        SettingError: the state is laid out otherwise, or Redis drops keys by itself.
+    """
     wanted = {"layout": str(LAYOUT_VERSION), "partitions": str(partitions)}
     keys = Keys(settings.namespace)
     try:
+        await require_no_eviction(client)  # type: ignore[arg-type]
         for name, value in wanted.items():
             await client.hsetnx(keys.meta, name, value)  # type: ignore[attr-defined]
         stored = await client.hgetall(keys.meta)  # type: ignore[attr-defined]

@@ -10,12 +10,12 @@ from msgspec import Struct
 from freshet.core.events.recorded.times import readable
 from freshet.core.events.topic_configs import Difference
 from freshet.core.state.client import SEND_BUFFER_BYTES
+from freshet.core.state.eviction import EVICTION_REMEDY, KEEPS_EVERYTHING
 from freshet.core.state.records import LAYOUT_VERSION, REBUILD
 
 Level = Literal["ok", "warn", "fail"]
 
 LEAST_REDIS = (6, 2)
-KEEPS_EVERYTHING = "noeviction"
 LAG_OF_CONCERN = 10_000  # records
 TIMES_APART_MS = 7 * 86_400_000
 
@@ -108,7 +108,8 @@ def judge_redis(info: Mapping[str, Any]) -> list[Finding]:
         Finding("ok", "redis maxmemory-policy", policy)
         if policy == KEEPS_EVERYTHING
         else Finding("fail", "redis maxmemory-policy", policy,
-                     f"Redis may drop state that was counted; set {KEEPS_EVERYTHING}")
+                     f"expected {KEEPS_EVERYTHING}: Redis may drop state that was counted; "
+                     f"{EVICTION_REMEDY}")
     )  # fmt: skip
     used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     if most:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import redis
 
-from freshet.core.errors import ServiceError
+from freshet.core.errors import ServiceError, SettingError
+from freshet.core.state import eviction
 from freshet.core.state.keys import Keys
 from serving import start
-from serving.start import first_known, stored_partitions
+from serving.start import first_known, require_lasting_state, stored_partitions
 
 
 class Source:
@@ -54,6 +55,30 @@ async def test_while_both_are_away_it_is_waited_for_and_logged_once(
     assert [line for line in caplog.messages if "waiting" in line] == [
         "waiting for Kafka or Redis: kafka: down; kafka: down"
     ] * 2
+
+
+class Policy:
+    """Fails some times, then says its policy."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, failures: int, policy: str) -> None:
+        self.failures, self.policy = failures, policy
+        monkeypatch.setattr(eviction, "eviction_policies", self.ask)
+
+    async def ask(self, _client: Any) -> list[str]:
+        self.failures -= 1
+        if self.failures >= 0:
+            raise redis.ConnectionError("down")
+        return [self.policy]
+
+
+async def test_a_redis_that_drops_keys_ends_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it answers; one that keeps them does not."""
+    nobody: Any = None
+    Policy(monkeypatch, 3, "noeviction")
+    await require_lasting_state(nobody)
+    Policy(monkeypatch, 2, "allkeys-lru")
+    with pytest.raises(SettingError, match="allkeys-lru"):
+        await require_lasting_state(nobody)
 
 
 class Redis:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from freshet.core.errors import PositionError, ServiceError
+from freshet.core.errors import PositionError, ServiceError, SettingError
 from freshet.core.events.codec import encode
 from freshet.core.events.partition import partition_of
 from freshet.core.events.producer import Record
@@ -22,6 +22,7 @@ from streams.fold_shell import FoldContext, FoldShell
 from streams.item_vectors import LiveVectors
 from streams.packed import Packed
 from streams.record_batch import RecordBatch
+from streams.state_loss import Held
 from streams.store import NO_POSITION, Changes, Move, Write
 from streams.user_shell import UserShell
 
@@ -56,6 +57,9 @@ class CountingShell(FoldShell[Told, dict[str, int]]):
 
     def position_key(self, partition: int) -> str:
         return f"n:{{u{partition}}}:position"
+
+    def held(self, partition: int) -> Held:
+        return Held([f"n:{{u{partition}}}:counts"], f"n:{{u{partition}}}:counts")
 
     def _new_cache(self) -> dict[str, int]:
         return {}
@@ -150,6 +154,17 @@ async def test_a_partition_starts_at_its_position_or_at_what_is_left(context: Fo
     assert await shell.start(0, 0) == 3
     assert await shell.start(0, 2) == 3
     assert await shell.start(0, 5) == 5
+
+
+@pytest.mark.parametrize("what", ["positions", "hashes"])
+async def test_half_of_a_partition_is_refused(context: FoldContext, what: str) -> None:
+    """Its position or its state was dropped: neither counted again nor lost without a word."""
+    shell = await started(context)
+    await shell.apply([batch("aab")])
+    store: Any = context.store
+    getattr(store, what).clear()
+    with pytest.raises(SettingError, match="is 'missing'"):
+        await shell.start(0, 0)
 
 
 async def test_what_another_worker_wrote_meanwhile_is_read_again(context: FoldContext) -> None:

@@ -11,7 +11,7 @@ also on Redis Cluster. No command enumerates keys: what must be enumerated is a 
 | ns:{u<p>}:past             | HASH   | as the user | `PAST_PAGES` fields per user, 200 B each, none below 51 interactions | items of the interactions before the history; the field is the page and the user id |
 | ns:{u<p>}:unwanted         | HASH   | as the user | one field per user who rejected something, 9 B for each of at most `UNWANTED_CAPACITY` items | what the user does not want to be offered; the field is the user id |
 | ns:{u<p>}:erased           | HASH   | for ever   | one field per person ever erased, 45 B each | up to when events stay forgotten, ms; the field is a hash of the user id |
-| ns:{u<p>}:event-ids        | HASH   | 10 minutes and more | 2^20 ids each of impressions and of other events, 9 B each | ids of the events accepted last, in blocks; see `streams/deduplication.py` |
+| ns:{u<p>}:event-ids        | HASH   | 10 minutes and more | 2^20 ids each of impressions and of other events, 11 B each | ids of the events accepted last, in blocks; see `streams/deduplication.py` |
 | ns:{u<p>}:changes          | STREAM | `CHANGES_KEPT_S` each | `CHANGES_KEPT` entries | ids of the users a batch changed, and of those it erased |
 | ns:{u<p>}:outbox           | HASH   | until Kafka has it | 4 batches, some 35 B for each event and 27 B for each transition it ends | what batches tell the other folds; the field is the next offset behind the batch |
 | ns:{u<p>}:slates           | HASH   | join window each | `join_slates` fields, 3 kB each | answers that wait for their outcome; the field is the request id |
