@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from freshet.core.settings import Settings
 from freshet.core.state.records import EMBEDDING_DIM
 from online_models.session_index import SessionIndex
+from serving.event_waits import EventWaits
 from serving.fallback_blend import Blend
 from serving.item_state import ItemState
 from serving.item_table import ItemTable
@@ -31,7 +32,7 @@ from serving.user_sessions import UserSessions
 from serving.user_state import UserState, UserStates, cold_user
 
 AFTER_WAIT_S: Final = 0.25
-AFTER_POLL_S: Final = 0.02
+AFTER_POLL_S: Final = 0.05  # should a notice be lost
 
 Floats = NDArray[np.float32]
 
@@ -41,6 +42,7 @@ class State:
     """All that answers are made from, shared by all requests.
 
     Attributes:
+        waits: requests that wait for an event.
         is_log_away: whether answers cannot be logged, nor new events come in.
         is_behind: whether events wait that nobody applies.
     """
@@ -54,6 +56,7 @@ class State:
     sources: SourceWeights
     is_log_away: Callable[[], bool] = lambda: False
     is_behind: Callable[[], bool] = lambda: False
+    waits: EventWaits = field(default_factory=EventWaits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +163,13 @@ async def _read(state: State, user_id: str, after: str | None) -> tuple[UserStat
         return await state.users.get(user_id), None
     clock = asyncio.get_running_loop().time
     give_up_at = clock() + AFTER_WAIT_S
-    with state.notices.subscribe(user_id) as changed:
+    with state.waits.wait(user_id) as may_wait, state.notices.subscribe(user_id) as changed:
         while True:
             changed.clear()
             user = await state.users.get(user_id)
             if user.holds(after):
                 return user, True
-            if clock() >= give_up_at:
+            if not may_wait or clock() >= give_up_at:
                 return user, False
             await _woken(changed, AFTER_POLL_S)
 

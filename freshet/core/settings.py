@@ -187,6 +187,10 @@ class Settings(SecuritySettings, frozen=True, kw_only=True, forbid_unknown_field
             "it they are refused with 503. Answers to be logged have as much again",
         ),
     ] = 8.0
+    feeds_per_user: Annotated[
+        int,
+        Meta(ge=1, description="WebSockets of a user that are open at a time, on each server"),
+    ] = 20
     allowed_origins: Annotated[
         tuple[Annotated[str, Meta(pattern=_ORIGIN)], ...],
         Meta(

@@ -24,14 +24,16 @@ query get the same list.
 | 1009 | the message was too large |
 | 1011 | a bug of ours |
 | 1012 | this server is stopping |
-| 1013 | this server has no catalogue yet; try again later |
+| 1013 | this server has no catalogue yet, or the user has too many feeds open; try again later |
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -95,6 +97,7 @@ class _RefusedError(Exception):
 
 def routes(services: Services) -> list[Any]:
     """Return the routes."""
+    open_feeds: Counter[str] = Counter()  # sockets by user
     feeds = Feeds(
         services.state, lambda query, user: answer(services, query, user=user), services.turns
     )
@@ -104,7 +107,9 @@ def routes(services: Services) -> list[Any]:
         await socket.accept()
         with FEED_CONNECTIONS.track_inprogress():
             try:
-                await _serve(feeds, socket, await _first_message(socket))
+                asked = await _first_message(socket)
+                with _counted(open_feeds, asked.user, services.state.settings.feeds_per_user):
+                    await _serve(feeds, socket, asked)
             except _RefusedError as refused:
                 with suppress(OSError):  # the client left first
                     await socket.close(refused.code, refused.reason)
@@ -116,6 +121,25 @@ def routes(services: Services) -> list[Any]:
                     await socket.close(1011, "a bug of this server")
 
     return [feed]
+
+
+@contextmanager
+def _counted(open_feeds: Counter[str], user: str, most: int) -> Iterator[None]:
+    """Count a socket of a user as long as the context lasts.
+
+    Raises:
+        _RefusedError: the user has enough of them.
+    """
+    if open_feeds[user] >= most:
+        detail = f"the user has {most} feeds open, as many as may be; close one"
+        raise _RefusedError(1013, detail)
+    open_feeds[user] += 1
+    try:
+        yield
+    finally:
+        open_feeds[user] -= 1
+        if not open_feeds[user]:
+            del open_feeds[user]
 
 
 async def _first_message(socket: AnySocket) -> FeedQuery:

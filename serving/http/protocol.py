@@ -2,8 +2,8 @@
 
 Law: a connection waits for its client for a bounded time, whatever the client does: until the head
 of a request is whole, until its body is, and until the client takes what is sent to it. A head has
-a bounded size. Between requests uvicorn's own keep-alive timeout rules, and a WebSocket is handed
-over.
+a bounded size, and so has what follows it: chunks and trailers count, whatever they hold. Between
+requests uvicorn's own keep-alive timeout rules, and a WebSocket is handed over.
 
 A timer is only set when a packet did not bring the request whole, which is rare.
 """
@@ -17,9 +17,13 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from serving.http.bodies import MAX_BODY_BYTES
 from serving.http.problems import MEDIA_TYPE, problem_body
 
 MAX_HEAD_BYTES: Final = 32_768  # address and headers together
+MAX_SENT_BYTES: Final = 8 * MAX_BODY_BYTES
+"""Of a request behind its head: a body of the largest size in small chunks. Trailers and extensions
+of chunks are never used, but the parser takes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._take_timer: asyncio.TimerHandle | None = None
         self._in_head = self._in_body = self._handed_over = False
-        self._head_bytes = 0
+        self._head_bytes = self._sent_bytes = 0
         self._refusal = HTTPStatus.BAD_REQUEST
 
     # --- what asyncio calls ---
@@ -85,6 +89,11 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse_head()
                 return
+        elif self._in_body:
+            self._sent_bytes += len(data)
+            if self._sent_bytes > MAX_SENT_BYTES:
+                self._refuse_body()
+                return
         if waited_for != (self._in_head, self._in_body):
             self._stop()
         if (self._in_head or self._in_body) and self._timer is None:
@@ -113,8 +122,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if size > MAX_HEAD_BYTES:
             self._refusal = self._too_large()
             raise _RefusedError
-        self._in_head, self._in_body = False, True
+        self._in_head, self._in_body, self._sent_bytes = False, True, 0
         super().on_headers_complete()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; one behind a body (a trailer) is nothing to us."""
+        if not self._in_body:
+            super().on_header(name, value)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
@@ -164,6 +178,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refusal = self._too_large()
         self._stop()
         self.send_400_response("")
+
+    def _refuse_body(self) -> None:
+        self._stop()
+        if self.cycle is None or self.cycle.response_started:
+            self.transport.close()
+            return
+        self.cycle.disconnected = True  # whoever waits for the body waits no longer
+        self.cycle.message_event.set()
+        self._answer(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the request has more than {MAX_SENT_BYTES} bytes"
+        )
 
     def _too_large(self) -> HTTPStatus:
         is_address = len(self.url) > MAX_HEAD_BYTES // 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -215,3 +216,24 @@ def test_a_bug_closes_the_socket_with_its_code(
             socket.receive_json()
     assert caught.value.code == 1011
     assert "ann" not in state.notices._waiting
+
+
+def test_a_user_has_so_many_feeds_and_no_more(client: Any, services: Any) -> None:
+    """1013 for one too many; others are not harmed, and one that ends makes room."""
+    most = services.state.settings.feeds_per_user
+    with ExitStack() as stack:
+        for _ in range(most):
+            socket = stack.enter_context(client.websocket_connect("/v1/feed"))
+            socket.send_text('{"user": "ann"}')
+            socket.receive_json()
+        with client.websocket_connect("/v1/feed") as socket:
+            socket.send_text('{"user": "ann"}')
+            with pytest.raises(WebSocketDisconnect) as caught:
+                socket.receive_json()
+        assert (caught.value.code, f"{most} feeds open" in caught.value.detail) == (1013, True)
+        with client.websocket_connect("/v1/feed") as socket:
+            socket.send_text('{"user": "bob"}')
+            assert socket.receive_json()["type"] == "snapshot"
+    with client.websocket_connect("/v1/feed") as socket:
+        socket.send_text('{"user": "ann"}')
+        assert socket.receive_json()["type"] == "snapshot"

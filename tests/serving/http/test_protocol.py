@@ -223,3 +223,36 @@ async def test_an_ipv6_address_is_served(services: Any) -> None:
             headers={"origin": url},
         )
         assert sent.status_code == 202
+
+
+@pytest.mark.parametrize(
+    "piece", [b"x-trailer: " + b"a" * 8_000 + b"\r\n", b"1;" + b"e" * 8_000 + b"\r\na\r\n"]
+)
+async def test_what_follows_a_head_is_bounded(
+    patient: tuple[str, Open], piece: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trailers and extensions of chunks are nobody's body, and would be kept without end."""
+    monkeypatch.setattr("serving.http.protocol.MAX_SENT_BYTES", 100_000)
+    _, connect = patient
+    reader, writer = await connect()
+    start = b"0\r\n" if piece.startswith(b"x-") else b""
+    writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n" + start)
+    with suppress(OSError):
+        for _ in range(50):
+            writer.write(piece)
+            await writer.drain()
+    answer = b""
+    with suppress(ConnectionResetError):  # what we sent and the server did not read resets it
+        answer = await rest(reader)
+    assert not answer or answer.startswith(b"HTTP/1.1 4")
+    writer.close()
+
+
+async def test_a_trailer_is_no_header(patient: tuple[str, Open]) -> None:
+    """The request is answered as if it were not there."""
+    _, connect = patient
+    reader, writer = await connect()
+    body = b"5\r\n{}   \r\n0\r\nx-trailer: a\r\n\r\n"
+    writer.write(HEAD + b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n" + body)
+    assert (await rest(reader)).startswith(b"HTTP/1.1 400")
+    writer.close()
