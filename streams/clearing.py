@@ -12,6 +12,7 @@ from freshet.core.errors import PositionError
 from streams.user_shell import UserShell
 
 LOOK_EVERY_S = 0.05
+IDLE_LOOKS = 5  # so many times less often where no outbox holds anything
 
 
 async def keep_clear(
@@ -22,14 +23,14 @@ async def keep_clear(
     Args:
         users: the shell of the users.
         assigned: returns the partitions of the users that this worker has.
-        every_s: between two looks.
+        every_s: between two looks, while something waits.
 
     Raises:
         ServiceError: Redis failed.
     """
     before: dict[int, Sequence[str]] = {}
     while True:
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(every_s if any(before.values()) else every_s * IDLE_LOOKS)
         for partition in list(assigned()):
             told = users.told(partition)
             if told and told == before.get(partition):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
 HEALTHY_S = 10.0
 KILL_AFTER_S = 2.0
+LOOK_S = 0.5  # a request to end that came before the child was known is seen so late
 CRASH_LOOP = 5  # ends in a row, none after a healthy life
 
 
@@ -121,15 +123,25 @@ def _tethered(command: Sequence[str]) -> list[str]:
 
 def _wait(child: subprocess.Popen[bytes], stop: _Stop, kill_after_s: float) -> int:
     while child.poll() is None:
-        if stop.wait(0.05):
+        if stop.asked:
             child.terminate()  # once more: the signal may have come before the child was known
             try:
                 return child.wait(kill_after_s)
             except subprocess.TimeoutExpired:
                 child.kill()
         else:
-            try:
-                child.wait(0.2)
-            except subprocess.TimeoutExpired:
-                continue
+            _wait_for_end(child, LOOK_S)
     return child.wait()
+
+
+def _wait_for_end(child: subprocess.Popen[bytes], timeout_s: float) -> None:
+    """Wait until a child ends, asleep: `Popen.wait` looks twenty times a second."""
+    if not hasattr(os, "pidfd_open"):
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(timeout_s)
+        return
+    ended = os.pidfd_open(child.pid)  # of a child that nobody has waited for: it is still ours
+    try:
+        select.select([ended], [], [], timeout_s)
+    finally:
+        os.close(ended)
