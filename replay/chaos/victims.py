@@ -34,7 +34,8 @@ from replay.chaos.kafka_commits import KafkaCommits
 from replay.chaos.plan import KAFKA
 
 NAMESPACE = "chaos"
-LEAST_PARTITIONS = 4
+PARTITIONS = 6  # more than workers: one that joins gets some
+FEW_PARTITIONS = 4  # of the embedded broker
 BATCH_EVENTS = 5_000  # the most: a burst, and what an emptied Redis is filled with, come in one
 JOIN_WINDOW_S = 30  # short, so that answers become examples within the run
 HOST = "127.0.0.1"
@@ -92,7 +93,7 @@ class Victims:
                 namespace=NAMESPACE,
                 kafka_bootstrap=self.broker.bootstrap,
                 redis_url=self.redis.url,
-                partitions=partitions_for(workers),
+                partitions=PARTITIONS if broker == KAFKA else FEW_PARTITIONS,
                 models_dir=str(folder / "models"),
                 worker_metrics_port=0,  # several workers would fight for one
                 batch_events=BATCH_EVENTS,
@@ -322,18 +323,6 @@ class Victims:
                 raise ServiceError(who, f"{what} within {timeout_s:g} s; logs are in {self.folder}")
             time.sleep(POLL_S)
         return found
-
-
-def partitions_for(workers: int) -> int:
-    """Return how many partitions there must be for one worker more to get some of them.
-
-    Nobody gives up partitions who has no more than the largest fair share, rounded up: a third
-    worker of four partitions gets none from two who have two each.
-
-    >>> [partitions_for(workers) for workers in (1, 2, 3, 4)]
-    [4, 6, 12, 20]
-    """
-    return max(workers * (workers + 1), LEAST_PARTITIONS)
 
 
 def folded_mark(tokens: Path, instance_id: str) -> Path:

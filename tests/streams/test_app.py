@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 
 import pytest
 from aiokafka.consumer import fetcher
+from faust.assignor.client_assignment import CopartitionedAssignment
+from faust.assignor.copartitioned_assignor import CopartitionedAssignor
 from faust.types import TP
 
 from freshet.core.errors import ServiceError
@@ -124,6 +126,26 @@ async def test_nothing_of_faust_touches_topics_or_keeps_state(made: Made) -> Non
     assert conf.stream_wait_empty is True
     assert str(conf.store) == "memory:"
     assert conf.processing_guarantee.value == "at_least_once"
+
+
+@pytest.mark.parametrize(("partitions", "workers"), [(4, 2), (4, 3), (16, 3), (2, 1)])
+async def test_a_worker_that_joins_gets_partitions(
+    made: Made, partitions: int, workers: int
+) -> None:
+    """Also where the others have no more than the largest fair share: 2 and 2 of 4, for a third."""
+    held = [set(range(first, partitions, workers)) for first in range(workers)]
+    found = CopartitionedAssignor(
+        topics={"test.users"},
+        cluster_asgn={
+            f"worker-{number}": CopartitionedAssignment(actives=some, topics={"test.users"})
+            for number, some in enumerate([*held, set()])
+        },
+        num_partitions=partitions,
+        replicas=made.app.assignor.replicas,
+    ).get_assignment()
+    counts = [len(each.actives) for each in found.values()]
+    assert sum(counts) == partitions
+    assert max(counts) - min(counts) <= 1
 
 
 async def test_all_brokers_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
