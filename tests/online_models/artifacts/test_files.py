@@ -83,3 +83,19 @@ def test_a_write_that_fails_says_why(tmp_path: Path, error: OSError, words: str)
     """And what to do."""
     with pytest.raises(BundleError, match=words), files.writing(tmp_path):
         raise error
+
+
+@pytest.mark.timeout(20)
+def test_what_is_exchanged_after_the_look_is_refused_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening it waits for nobody and follows nothing."""
+    (tmp_path / "whole").write_bytes(b"whole")
+    looked = (tmp_path / "whole").lstat()
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to("whole")
+    monkeypatch.setattr(Path, "lstat", lambda _: looked)
+    with pytest.raises(BundleError, match="fifo is a FIFO"):
+        files.read_bytes(tmp_path, "fifo", 1000)
+    with pytest.raises(BundleError, match="link cannot be read"):
+        files.read_bytes(tmp_path, "link", 1000)

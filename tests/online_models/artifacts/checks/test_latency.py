@@ -60,7 +60,7 @@ def test_a_slow_ranker_is_refused(bundle: Bundle, pristine: Path, work: Work) ->
 
 def test_one_slow_run_refuses_nothing(bundle: Bundle, pristine: Path, work: Work) -> None:
     """The machine may have been busy, or the first run have reserved memory."""
-    once = replace(bundle, ranker=work.around(bundle.ranker, 0.25, 0.001))
+    once = replace(bundle, ranker=work.around(bundle.ranker, 0.25, 0.001, 0.25))
     check_latency(pristine, once, 20, now_s=work.clock)
 
 
