@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 OPENING_AT_ONCE: Final = 50
-TEXT, PING = 0x1, 0x9
+TEXT, CLOSE, PING = 0x1, 0x8, 0x9
 _MASK: Final = b"\0\0\0\0"
 _HANDSHAKE: Final = (
     "GET /v1/feed HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -59,6 +59,7 @@ class Feed(asyncio.Protocol):
         self._degraded = False
         self._upgraded = False
         self._received = b""
+        self._why = "without a word"
         self._transport: asyncio.Transport
 
     def clicked(self) -> None:
@@ -85,7 +86,9 @@ class Feed(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End: whoever waits for the first list learns of it."""
         if not self.snapshot.done():
-            self.snapshot.set_exception(ConnectionError(f"{self.user}: the feed was closed: {exc}"))
+            self.snapshot.set_exception(
+                ConnectionError(f"{self.user}: the feed was closed: {exc or self._why}")
+            )
 
     def data_received(self, data: bytes) -> None:
         """Take whole frames."""
@@ -124,6 +127,8 @@ class Feed(asyncio.Protocol):
         self._transport.write(bytes([0x80 | opcode, 0x80 | len(payload)]) + _MASK + payload)
 
     def _take(self, opcode: int, payload: bytes) -> None:
+        if opcode == CLOSE:
+            self._why = f"{int.from_bytes(payload[:2], 'big')} {payload[2:].decode()}"
         if opcode == PING:
             self._send(0xA, payload)
         if opcode != TEXT:

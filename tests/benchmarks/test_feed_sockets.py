@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from benchmarks.feed_sockets import PING, TEXT, Feed
+from benchmarks.feed_sockets import CLOSE, PING, TEXT, Feed
 
 
 class Transport:
@@ -72,6 +72,8 @@ async def test_a_ping_is_answered_and_a_closed_feed_fails_the_run() -> None:
     feed.connection_made(transport)  # type: ignore[arg-type]
     feed.data_received(b"HTTP/1.1 101 Switching\r\n\r\n" + frame(PING, b"abcd"))
     assert transport.written[-1] == b"\x8a\x84\0\0\0\0abcd"
+    feed.data_received(frame(CLOSE, (1013).to_bytes(2, "big") + b"no catalogue"))
     feed.connection_lost(None)
     (error,) = await asyncio.gather(feed.snapshot, return_exceptions=True)
     assert isinstance(error, ConnectionError)
+    assert "ann: the feed was closed: 1013 no catalogue" in str(error)
