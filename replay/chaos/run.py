@@ -74,6 +74,7 @@ class ChaosResult:
     """What a run came to.
 
     Attributes:
+        events: that the last audit looked at.
         verdict: of the last audit; one that finds something ends the run.
         audits: how many there were.
     """
@@ -189,7 +190,7 @@ class _Run:
         self._load = Load(self._traffic, lambda: EventProducer(settings), options.rate)
         victims.send_burst = self._load.send_burst
         self._visitors = Visitors(victims.url)
-        self._audits = 0
+        self._audits = self._audited_events = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -227,7 +228,7 @@ class _Run:
             self._visitors.stop()
             self._recoveries.close()
         wounds = self._recoveries.wounds
-        return ChaosResult(self._options, self._traffic.events, wounds, verdict, self._audits)
+        return ChaosResult(self._options, self._audited_events, wounds, verdict, self._audits)
 
     def _strikes(self, strikes: Sequence[Strike]) -> Verdict | None:
         """Strike; return the verdict of an audit that found something, which ends it."""
@@ -245,8 +246,9 @@ class _Run:
         started_s, self._audits = self._clock(), self._audits + 1
         with self._visitors.paused(), self._load.paused():
             self._drain()
-            self._display.show(started_s, self._traffic.events, 0, "audit")
-            verdict, truth = examine(self._victims.settings, self._partitions, self._traffic.events)
+            self._audited_events = events = self._traffic.events
+            self._display.show(started_s, events, 0, "audit")
+            verdict, truth = examine(self._victims.settings, self._partitions, events)
             seen = self._visitors.findings(truth.acting, verdict.offered, self._sleep)
         self._audited_s += self._clock() - started_s
         return replace(verdict, findings=[*verdict.findings, *seen])
