@@ -15,7 +15,7 @@ from freshet.commands.serve import command
 def test_the_help_teaches() -> None:
     """It says what is needed and shows how to ask."""
     text = CliRunner().invoke(command, ["--help"]).output
-    assert "Kafka and Redis" in text
+    assert "Kafka or Redis" in text
     assert "/v1/recommendations?user=" in text
     assert "--port" in text
 
