@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from freshet.core.errors import ServiceError
 from freshet.core.events.client import reader_options
 from freshet.core.events.topics import Topics
+from freshet.core.events.watermarks import watermarks
 from freshet.core.settings import Settings
 from freshet.core.state.client import CLIENT_ERRORS, connect
 from freshet.core.state.keys import Keys
@@ -224,12 +225,9 @@ class ProgressReader:
 
     def _bounds(self, topic: str, partition: int) -> tuple[int, int]:
         try:
-            found: Any = self._consumer.get_watermark_offsets(
-                TopicPartition(topic, partition), timeout=self._request_s
-            )
+            return watermarks(self._consumer, TopicPartition(topic, partition), self._request_s)
         except KafkaException as error:
             raise ServiceError("kafka", f"{topic}[{partition}]: {error}") from error
-        return int(found[0]), int(found[1])
 
 
 def require_same_log(fold: str, progress: FoldProgress) -> None:

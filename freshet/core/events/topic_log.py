@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from freshet.core.errors import ServiceError
 from freshet.core.events.client import reader_options
+from freshet.core.events.watermarks import watermarks
 from freshet.core.settings import Settings
 
 REQUEST_S = 10.0
@@ -94,7 +95,7 @@ class TopicLog:
     def _bounds(self, partition: int) -> Bounds:
         place = TopicPartition(self._topic, partition)
         try:
-            return Bounds(*self._consumer.get_watermark_offsets(place, timeout=REQUEST_S))
+            return Bounds(*watermarks(self._consumer, place, REQUEST_S))
         except KafkaException as error:
             raise ServiceError("kafka", f"{self._topic}[{partition}]: {error}") from error
 
