@@ -52,7 +52,7 @@ class TrainingTimes:
         later_s: of the encoder, from where it was.
         ranker_s: of the ranker, each time from nothing.
         challenger_s: of the trees that challenge it; 0 = nobody does.
-        threads: that torch computes with.
+        threads: that torch computes with, at most; no more than it had (`OMP_NUM_THREADS`).
     """
 
     first_s: float = 120.0
@@ -72,7 +72,7 @@ class PrequentialTrainer:
     """
 
     def __init__(self, log: TrainingLog, times: TrainingTimes, seed: int) -> None:
-        torch.set_num_threads(times.threads)
+        torch.set_num_threads(min(times.threads, torch.get_num_threads()))
         self._log = log
         self._times = times
         self._seed = seed

@@ -86,7 +86,7 @@ class TrainOptions:
             done does not depend on the time that it takes.
         requests: most requests that are lived again for the ranker and the figures.
         seed: of every generator.
-        threads: that torch computes with.
+        threads: that torch computes with, at most; no more than it had (`OMP_NUM_THREADS`).
         challenger: whether trees challenge the network that ranks.
     """
 
@@ -140,7 +140,7 @@ def train(
         LogTooShortError: when the log teaches nothing.
         BundleError: when the bundle does not pass its own check; nothing was published.
     """
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(min(options.threads, torch.get_num_threads()))
     torch.manual_seed(options.seed)
     events = sorted(events, key=lambda event: event.ts_ms)
     log = build_log(events, items, low_rating=low_rating)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from freshet.core.events.schema import CLICK
 from online_models.features import FEATURES, SOURCES
@@ -44,6 +45,14 @@ def log(random_log: MakeLog) -> TrainingLog:
 
 def trainer_of(log: TrainingLog, seed: int = 0) -> PrequentialTrainer:
     return PrequentialTrainer(log, TrainingTimes(), seed)
+
+
+@pytest.fixture
+def _few_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough of them to choose among, for tests that compare models bit for bit."""
+    monkeypatch.setattr(prequential, "_FIRST_EPOCHS", 5)
+    monkeypatch.setattr(prequential, "_LATER_EPOCHS", 2)
+    monkeypatch.setattr(prequential, "_RANKER_EPOCHS", 5)
 
 
 def with_another_future(log: TrainingLog, end: int) -> TrainingLog:
@@ -83,6 +92,7 @@ def exposures(n: int, seed: int, candidates: int = 40) -> list[Exposure]:
     return found
 
 
+@pytest.mark.usefixtures("_few_epochs")
 @pytest.mark.parametrize("ends", [(250,), (180, 250)])
 def test_a_training_does_not_look_at_what_comes_after(
     log: TrainingLog, ends: tuple[int, ...]
@@ -101,6 +111,7 @@ def test_a_training_does_not_look_at_what_comes_after(
     assert found[0] == found[1]
 
 
+@pytest.mark.usefixtures("_few_epochs")
 def test_another_past_is_another_model(log: TrainingLog) -> None:
     """Else the comparison above would say nothing."""
     found = []
@@ -112,6 +123,7 @@ def test_another_past_is_another_model(log: TrainingLog) -> None:
     assert found[0][1:3] != found[1][1:3]
 
 
+@pytest.mark.usefixtures("_few_epochs")
 def test_a_seed_makes_a_training_reproducible(log: TrainingLog) -> None:
     """Of the encoder and of the ranker; another seed gives other models."""
     found = []
@@ -140,6 +152,13 @@ def test_a_later_training_learns_on(log: TrainingLog) -> None:
     moved = (before.item_vectors * after.item_vectors).sum(axis=1).mean()
     apart = (before.item_vectors * other.item_vectors).sum(axis=1).mean()
     assert moved > apart + 0.2
+
+
+def test_it_takes_no_more_threads_than_there_were(log: TrainingLog) -> None:
+    """Two that wait for each other on a busy machine take thirty times as long as one."""
+    assert torch.get_num_threads() == 1  # as set for these tests
+    PrequentialTrainer(log, TrainingTimes(threads=2), 0)
+    assert torch.get_num_threads() == 1
 
 
 def test_a_bundle_holds_the_items_that_exist(log: TrainingLog) -> None:

@@ -150,6 +150,7 @@ def test_a_short_log_is_refused(cycle: Cycle, tmp_path: Path) -> None:
             created_ts_ms=CREATED_TS_MS,
         )
     assert not (tmp_path / "models").exists()
+    assert torch.get_num_threads() == 1  # and no thread is taken that was not given
 
 
 def networks() -> dict[str, torch.nn.Module]:
