@@ -22,6 +22,7 @@ from streams.credentials import broker_credentials
 from streams.exits import Fail
 from streams.fold_shell import FoldShell
 from streams.liveness import AssignedPositions
+from streams.pace import IDLE_WAIT_MS
 from streams.record_batch import RecordBatch
 from streams.rounds import Rounds
 from streams.transport import BatchSchema, batch_transport
@@ -37,6 +38,7 @@ def create_app(
     fail: Fail,
     positions: AssignedPositions,
     instance_id: str | None = None,
+    idle_wait_ms: int = IDLE_WAIT_MS,
 ) -> Any:
     """Return the app that feeds the folds; starting it joins the consumer group.
 
@@ -47,6 +49,7 @@ def create_app(
         positions: is told which partitions are this worker's, and how far each has come.
         instance_id: name of this member of the consumer group. A worker that comes back under
             its name gets its partitions at once, not when its old session has timed out.
+        idle_wait_ms: how long a fetch waits for the first record; see `streams.pace.idle_wait_ms`.
     """
     by_topic = {fold.topic: fold for fold in folds}
 
@@ -66,7 +69,7 @@ def create_app(
     def full() -> set[TP]:
         return {TP(fold.topic, each) for fold in folds for each in rounds[fold.name].full}
 
-    transport = batch_transport(start_offset, drain, full, fail, settings)
+    transport = batch_transport(start_offset, drain, full, fail, settings, idle_wait_ms)
 
     class FreshetApp(faust.App):
         def _new_transport(self) -> Any:

@@ -17,12 +17,19 @@ from aiokafka.errors import CorruptRecordException
 
 @dataclass(slots=True)
 class FetchedRecords:
-    """The records of one partition in one answer of a broker, in the order of their offsets."""
+    """The records of one partition in one answer of a broker, in the order of their offsets.
+
+    Attributes:
+        start: the offset that was asked for.
+        end: the offset that is asked for next.
+    """
 
     offsets: list[int] = field(default_factory=list)
     keys: list[bytes | None] = field(default_factory=list)
     values: list[bytes | None] = field(default_factory=list)
     ts_ms: list[int] = field(default_factory=list)
+    start: int = -1
+    end: int = -1
 
     def drop_before(self, offset: int) -> None:
         """Drop what was not asked for: a broker answers with whole batches."""
@@ -55,6 +62,7 @@ class PartitionColumns(fetcher.PartitionRecords):
             # Compaction may have taken the last records of a batch: go on behind it all the same.
             self.next_fetch_offset = batch.next_offset
         found.drop_before(start)
+        found.start, found.end = start, self.next_fetch_offset
         if found.offsets:
             yield found
 

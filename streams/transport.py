@@ -24,6 +24,7 @@ from freshet.core.settings import Settings
 from streams.aiokafka_hooks import hook_aiokafka
 from streams.exits import Fail
 from streams.fetched_records import FetchedRecords
+from streams.pace import Pace
 from streams.record_batch import RecordBatch
 from streams.start_offsets import LOOK_AGAIN_S, start_offsets
 
@@ -57,11 +58,18 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = READ_COMMITTED
-        # One fetch at a time is under way per broker. It is answered when there is much, or after
-        # the wait: so that under load the fetches keep a pace, and what they bring is new.
-        consumer._fetch_min_bytes = MUCH_BYTES
-        consumer._fetch_max_wait_ms = self.consumer.fetch_wait_ms
+        consumer._fetch_min_bytes, consumer._fetch_max_wait_ms = 1, self.consumer.idle_wait_ms
         return consumer
+
+    def keep_pace(self, kept: bool) -> None:
+        """Let the fetches to come be answered when there is much, or after the wait; or at once.
+
+        One fetch at a time is under way per broker. With a pace, what it brings is new.
+        """
+        fetcher: Any = self._ensure_consumer()._fetcher
+        fetcher._fetch_min_bytes = MUCH_BYTES if kept else 1
+        wait_ms = self.consumer.fetch_wait_ms if kept else self.consumer.idle_wait_ms
+        fetcher._fetch_max_wait_ms = wait_ms
 
 
 class BatchConsumer(driver.Consumer):
@@ -73,6 +81,7 @@ class BatchConsumer(driver.Consumer):
     full: Full
     fail: Fail
     fetch_wait_ms: int
+    idle_wait_ms: int
     look_again_s: float = LOOK_AGAIN_S
 
     def _new_consumer_thread(self) -> _ConsumerThread:
@@ -81,6 +90,9 @@ class BatchConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._fetched_to: dict[TP, int] = {}
+        self._read_to: dict[TP, int] = {}
+        self._pace = Pace(type(self).fetch_wait_ms)
+        self._paced = False
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
         """Leave out the partitions that have much waiting: a backlog must not hold up the rest."""
@@ -88,7 +100,13 @@ class BatchConsumer(driver.Consumer):
         if active_partitions and not wanted:
             await asyncio.sleep(ROOM_LOOK_S)
             return {}
-        return await super()._getmany(wanted, timeout)
+        found = await super()._getmany(wanted, timeout)
+        records = sum(len(each.offsets) for fetched in found.values() for each in fetched)
+        paced = self._pace.is_kept(records, asyncio.get_running_loop().time())
+        if paced != self._paced:
+            self._paced = paced
+            self._thread.keep_pace(paced)
+        return found
 
     async def getmany(  # the signature is Faust's
         self,
@@ -105,7 +123,11 @@ class BatchConsumer(driver.Consumer):
         by_topic: dict[str, list[RecordBatch]] = {}
         for tp, (fetched,) in records.items():
             batch = self._batch(tp, fetched)
-            await self._require_no_loss(tp, batch)
+            # Behind a marker of a transaction or a compacted record, reading went on from where it
+            # was; nobody asks the broker for its start then, behind a fetch that may wait.
+            if self._read_to.get(tp) != fetched.start:
+                await self._require_no_loss(tp, batch)
+            self._read_to[tp] = fetched.end
             if active is None or tp in active or tp in self._buffered_partitions:
                 by_topic.setdefault(tp.topic, []).append(batch)
         for batches in by_topic.values():
@@ -184,6 +206,7 @@ class BatchConsumer(driver.Consumer):
             type(self).fail(error)
         await self.seek_wait(positions)
         self._fetched_to = dict(positions)
+        self._read_to = dict(positions)
         log.info(
             "start from %s", {f"{tp.topic}-{tp.partition}": at for tp, at in positions.items()}
         )
@@ -210,7 +233,12 @@ class BatchConsumer(driver.Consumer):
 
 
 def batch_transport(
-    start_offset: StartOffset, drain: Drain, full: Full, fail: Fail, settings: Settings
+    start_offset: StartOffset,
+    drain: Drain,
+    full: Full,
+    fail: Fail,
+    settings: Settings,
+    idle_wait_ms: int,
 ) -> type[Any]:
     """Return a Faust transport whose consumers start where `start_offset` says.
 
@@ -219,7 +247,8 @@ def batch_transport(
         drain: waits until no batch of this worker is under way.
         full: see `Full`.
         fail: ends the process; never returns.
-        settings: how long a fetch waits.
+        settings: how long a fetch waits under load.
+        idle_wait_ms: how long one waits for the first record; see `streams.pace.idle_wait_ms`.
     """
     own = {
         "start_offset": staticmethod(start_offset),
@@ -227,6 +256,7 @@ def batch_transport(
         "full": staticmethod(full),
         "fail": staticmethod(fail),
         "fetch_wait_ms": settings.fetch_wait_ms,
+        "idle_wait_ms": idle_wait_ms,
     }
     hook_aiokafka()
     consumer = type("StartingConsumer", (BatchConsumer,), own)

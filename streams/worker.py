@@ -21,7 +21,7 @@ from aiokafka.errors import KafkaError
 from freshet.core.advice import redis_trouble
 from freshet.core.clock import system_clock
 from freshet.core.errors import FreshetError, ServiceError, SettingError
-from freshet.core.events.cluster import discover_partitions
+from freshet.core.events.cluster import discover_partitions, is_embedded
 from freshet.core.events.producer import EventProducer
 from freshet.core.events.topic_log import TopicLog
 from freshet.core.events.topics import Topics
@@ -45,6 +45,7 @@ from streams.joiner_shell import JoinerShell
 from streams.lifetimes import keep_lifetimes
 from streams.liveness import AssignedPositions, Limits
 from streams.log_ends import LogEnds
+from streams.pace import idle_wait_ms
 from streams.pending_letters import LetterWatch
 from streams.series import start_series_of_worker
 from streams.store import RedisStore, connect
@@ -122,6 +123,7 @@ async def _run(settings: Settings, instance_id: str | None, end: Ending, compose
     if settings.worker_metrics_port:  # nobody else asks
         letters = TopicLog(settings, Topics(settings.namespace).dead_letters, "letter-watch")
         LetterWatch(letters, partitions).start()
+    wait_ms = idle_wait_ms(settings, embedded=await asyncio.to_thread(is_embedded, settings))
     client = connect(settings)
     await _agree_on_layout(client, settings, partitions)
     producer = EventProducer(settings)
@@ -129,7 +131,14 @@ async def _run(settings: Settings, instance_id: str | None, end: Ending, compose
     vectors.start()
     context = FoldContext(settings, partitions, RedisStore(client), producer, system_clock)
     folds = compose(context, vectors)
-    app = create_app(settings, folds, fail=end, positions=positions, instance_id=instance_id)
+    app = create_app(
+        settings,
+        folds,
+        fail=end,
+        positions=positions,
+        instance_id=instance_id,
+        idle_wait_ms=wait_ms,
+    )
     app.in_worker = True
     app.finalize()
     gc.freeze()  # what lives until the end need not be looked at again

@@ -68,8 +68,8 @@ class Settings(SecuritySettings, frozen=True, kw_only=True, forbid_unknown_field
         Meta(
             ge=1,
             le=1500,
-            description="a fetch is answered when there is much, or after so long: the pace of the "
-            "folds, and most of their delay",
+            description="under load a fetch is answered when there is much, or after so long: the "
+            "pace of the folds, and most of their delay",
         ),
     ] = 5
     user_ttl_s: Annotated[

@@ -12,8 +12,10 @@ from aiokafka.consumer import fetcher
 from faust.types import TP
 
 from freshet.core.errors import ServiceError, SettingError
+from freshet.core.events.client import READ_COMMITTED
 from freshet.core.settings import Settings
 from streams.fetched_records import FetchedRecords, PartitionColumns
+from streams.pace import IDLE_WAIT_MS
 from streams.record_batch import RecordBatch
 from streams.transport import MUCH_BYTES, BatchSchema, batch_transport
 
@@ -34,7 +36,11 @@ class KafkaThread:
         self.fetches: list[dict[TP, list[FetchedRecords]]] = []
         self.asked: list[set[TP]] = []
         self.sought: list[dict[TP, int]] = []
+        self.paces: list[bool] = []
         self.fetched = lambda: None
+
+    def keep_pace(self, kept: bool) -> None:
+        self.paces.append(kept)
 
     def assignment(self) -> set[TP]:
         return self.assigned
@@ -88,7 +94,12 @@ async def consumer(around: Around) -> Any:
     """A consumer that is assigned three partitions, before its first seek."""
     app = faust.App("test", broker="kafka://127.0.0.1:1", store="memory://", autodiscover=False)
     transport = batch_transport(
-        around.start_offset, around.drain, lambda: around.full, around.fail, Settings()
+        around.start_offset,
+        around.drain,
+        lambda: around.full,
+        around.fail,
+        Settings(),
+        IDLE_WAIT_MS,
     )(app.conf.broker_consumer, app)
 
     async def nothing(*_: Any) -> None:
@@ -304,8 +315,17 @@ async def test_offsets_inside_a_batch_are_no_gap(consumer: Any) -> None:
     assert not consumer._gap[U0]
 
 
-async def test_fetches_keep_a_pace(consumer: Any) -> None:
-    """A fetch is answered when much waits, or after the time that the settings say."""
+async def test_fetches_keep_a_pace_where_much_comes(consumer: Any) -> None:
+    """Else each is answered by the first record, and few are asked for; said once per change."""
+    thread = consumer._thread
+    thread.fetches = [{U0: fetched(0)}, {U0: fetched(*range(1, 400))}, {U0: fetched(400)}]
+    for _ in range(3):
+        await read(consumer)
+    assert thread.paces == [True]
+
+
+async def test_what_a_pace_asks_the_brokers_for(consumer: Any) -> None:
+    """At first none is kept; with one, fetches wait for much, or as long as the settings say."""
     made = type("Kafka", (), {})()
     thread = consumer._new_consumer_thread()
     stock: Any = type(thread).__mro__[1]
@@ -314,8 +334,36 @@ async def test_fetches_keep_a_pace(consumer: Any) -> None:
         assert thread._create_worker_consumer(None) is made
     finally:
         stock._create_worker_consumer = before
-    assert made._fetch_min_bytes == MUCH_BYTES
-    assert made._fetch_max_wait_ms == Settings().fetch_wait_ms
+    assert (made._fetch_min_bytes, made._fetch_max_wait_ms) == (1, IDLE_WAIT_MS)
+    assert made._isolation_level == READ_COMMITTED
+    made._fetcher = type("Fetcher", (), {})()
+    thread._consumer = made
+    thread.keep_pace(True)
+    asked = made._fetcher
+    assert asked._fetch_min_bytes == MUCH_BYTES
+    assert asked._fetch_max_wait_ms == Settings().fetch_wait_ms
+    thread.keep_pace(False)
+    assert (asked._fetch_min_bytes, asked._fetch_max_wait_ms) == (1, IDLE_WAIT_MS)
+
+
+async def test_a_hole_within_what_was_fetched_asks_nobody(consumer: Any) -> None:
+    """Of a marker or of compaction: the start of the log is asked for where reading jumped."""
+    consumer._thread.assigned = {U0}
+    await consumer.seek_to_committed()
+    asked: list[TP] = []
+
+    async def earliest(*tps: TP) -> Mapping[TP, int | None]:
+        asked.extend(tps)
+        return dict.fromkeys(tps, 0)
+
+    consumer._thread.earliest_offsets = earliest
+    within = FetchedRecords([2], [b"k"], [b"v"], [1], start=0, end=5)
+    jumped = FetchedRecords([9], [b"k"], [b"v"], [1], start=9, end=10)
+    consumer._thread.fetches = [{U0: [within]}, {U0: [jumped]}]
+    await read(consumer)
+    assert asked == []
+    await read(consumer)
+    assert asked == [U0]
 
 
 async def test_consumers_of_this_process_unpack_columns(consumer: Any) -> None:
@@ -328,7 +376,12 @@ async def test_transports_do_not_share_what_they_are_given(around: Around) -> No
     other = Around()
     first, second = (
         batch_transport(
-            each.start_offset, each.drain, lambda each=each: each.full, each.fail, Settings()
+            each.start_offset,
+            each.drain,
+            lambda each=each: each.full,
+            each.fail,
+            Settings(),
+            IDLE_WAIT_MS,
         ).Consumer
         for each in (around, other)
     )

@@ -142,6 +142,15 @@ def cluster_id(settings: Settings) -> str:
         raise ServiceError("kafka", f"{settings.kafka_bootstrap}: {error}") from error
 
 
+def is_embedded(settings: Settings) -> bool:
+    """Return whether the broker is librdkafka's in-process one.
+
+    Raises:
+        ServiceError: no broker answers.
+    """
+    return cluster_id(settings).startswith(_EMBEDDED)
+
+
 class Cluster:
     """The brokers of an installation, as an admin client sees them.
 

@@ -7,6 +7,7 @@ from freshet.core.errors import ServiceError, SettingError
 from freshet.core.events.cluster import (
     discover_partitions,
     existing_partitions,
+    is_embedded,
     retention_ms,
 )
 from freshet.core.events.topics import DAY_MS, Topics
@@ -23,6 +24,17 @@ def test_topics_are_there_after_asking(name: str, request: pytest.FixtureRequest
     settings = request.getfixturevalue(name)
     assert discover_partitions(settings) == 4
     assert existing_partitions(settings) == 4
+
+
+def test_the_in_process_broker_is_told_apart(settings: Settings) -> None:
+    """It lets a fetch wait until the end, so that an idle worker must ask often."""
+    assert is_embedded(settings)
+
+
+@pytest.mark.kafka
+def test_kafka_is_not_taken_for_the_in_process_broker(kafka_settings: Settings) -> None:
+    """A fetch there is answered by the first record."""
+    assert not is_embedded(kafka_settings)
 
 
 @pytest.mark.kafka
