@@ -161,6 +161,48 @@ PLANTED = (
         "ends = [int(name) for name in sorted(entries) if name.isdecimal()]",
         ("tests/streams/test_outbox.py", "tests/streams/test_user_shell_outbox.py"),
     ),
+    Planted(
+        "15 remembered event ids in a user's record instead of 16",
+        _FOLD,
+        "user.recent_events[applied % len(user.recent_events)] = event.event",
+        "user.recent_events[applied % (len(user.recent_events) - 1)] = event.event",
+        _FOLD_TESTS,
+    ),
+    Planted(
+        "ids of impressions are not looked at",
+        "streams/deduplication_loops.py",
+        "or _is_remembered(shown, ",
+        "or False and _is_remembered(shown, ",
+        ("tests/streams/test_deduplication.py", "tests/streams/test_deduplication_loops.py"),
+    ),
+    Planted(
+        "one id fewer is remembered whatever the time is",
+        "streams/deduplication_loops.py",
+        "return age <= limits.floor or",
+        "return age < limits.floor or",
+        ("tests/streams/test_deduplication.py", "tests/streams/test_deduplication_loops.py"),
+    ),
+    Planted(
+        "an event that was sent before an erasure counts by its clock",
+        "streams/screening.py",
+        'gone = is_forgotten(users["erased_ts_ms"][events["user"]], ts_ms, events["log_ts_ms"])',
+        'gone = is_forgotten(users["erased_ts_ms"][events["user"]], ts_ms, ts_ms)',
+        ("tests/streams/test_screening.py", "tests/streams/test_erasures.py"),
+    ),
+    Planted(
+        "a position at the end of its log is taken for one of another log",
+        "streams/start_offsets.py",
+        "if position > (ends.get(tp) or 0)]",
+        "if position >= (ends.get(tp) or 0)]",
+        ("tests/streams/test_start_offsets.py",),
+    ),
+    Planted(
+        "a position that moved is called one of another log",
+        "streams/start_offsets.py",
+        "    if position != first:\n",
+        "    if False:\n",
+        ("tests/streams/test_start_offsets.py",),
+    ),
     # --- the store ---
     Planted(
         "a chunk of arguments is cut two short",
