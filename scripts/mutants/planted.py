@@ -64,10 +64,10 @@ PLANTED = (
     ),
     Planted(
         "an event at the very time of an erasure counts",
-        _FOLD,
-        "if ts_ms <= user.erased_ts_ms:",
-        "if ts_ms < user.erased_ts_ms:",
-        (*_FOLD_TESTS, "tests/streams/test_erasures.py", "tests/streams/test_event_time.py"),
+        "streams/erasures.py",
+        "((ts_ms <= erased_ts_ms) | sent_again)",
+        "((ts_ms < erased_ts_ms) | sent_again)",
+        ("streams/erasures.py", "tests/streams/test_screening.py"),
     ),
     Planted(
         "a clock far ahead of the log is believed",

@@ -54,6 +54,8 @@ def test_the_rings_are_those_of_the_maths(n: int, seed: int) -> None:
     fold_items(items, item, rows)
     assert np.array_equal(items["trend"], expected)
     assert np.array_equal(items["last_ts_ms"], newest)
+    oldest = [rows["ts_ms"][item == each].min(initial=2**62) % 2**62 for each in range(3)]
+    assert items["first_ts_ms"].tolist() == oldest
 
 
 def test_clicks_and_impressions_count_by_segment() -> None:
