@@ -37,9 +37,9 @@ PROTECTIONS: Final = {
     SOURCE_OFFSETS: "count rows of the item deltas again when they are emitted again",
     DEAD_LETTERS: "pass over what cannot be read, in silence",
     OUTBOX: "forget what a worker that dies had not told the other folds",
-    TRANSITIONS: "lose one transition in a thousand",
+    TRANSITIONS: "lose one transition in two hundred",
 }
-LOST_ONE_IN: Final = 1_000
+LOST_ONE_IN: Final = 200
 
 
 class PlantedError(Exception):

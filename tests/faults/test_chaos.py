@@ -74,7 +74,7 @@ def test_without_the_outbox_the_audit_fails(tmp_path: Path) -> None:
 
 
 def test_a_lost_transition_fails_the_audit_before_a_strike_heals_it(tmp_path: Path) -> None:
-    """The control: one in a thousand is lost, and what is emptied next would be whole again."""
+    """The control: one in two hundred is lost, and what is emptied next would be whole again."""
     options = ChaosOptions(1, 6.0, EMBEDDED, workers=1, rate=RATE, without="transitions")
     with ChaosBar(options.seconds, None) as bar:
         result = run_chaos(options, EMPTIED, Settings(), tmp_path / "run", bar)

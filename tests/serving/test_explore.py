@@ -89,6 +89,16 @@ async def test_the_fixed_slots_are_the_best_ones_in_their_order(state: Any) -> N
     assert fixed == [item.item_id for item in best][: len(fixed)]
 
 
+async def test_what_has_a_place_is_no_arm(state: Any) -> None:
+    """No item is in a list twice."""
+    moment = await hydrate(state, "ann", None)
+    result = funnel(moment, Query(user="ann", k=8))
+    placed = result.order[:6]
+    arms = arms_of(result.ranked, placed)
+    assert len(arms)
+    assert not set(arms.tolist()) & set(placed.tolist())
+
+
 async def test_what_is_like_the_rejected_is_no_arm_while_there_are_others(
     state: Any, users: Any
 ) -> None:

@@ -153,6 +153,18 @@ def test_a_hundred_at_once_are_all_known(restarts: bool) -> None:
     assert all(partition.take(rows))
 
 
+@pytest.mark.parametrize(("between", "known"), [(0, True), (6, True), (7, True), (8, False)])
+def test_the_last_are_known_whatever_the_time_is(
+    small: tuple[int, int, int], between: int, known: bool
+) -> None:
+    """The eighth from the end is; the one before it has gone with its time."""
+    partition = Partition()
+    partition.take([(1, CLICK, NOW_MS)])
+    later_ms = NOW_MS + 1000 * (small[2] + 1)
+    partition.take([(100 + n, CLICK, later_ms) for n in range(between)] or [(1, CLICK, later_ms)])
+    assert partition.take([(1, CLICK, later_ms)]) == [known]
+
+
 def test_impressions_make_nothing_else_forgotten(small: tuple[int, int, int]) -> None:
     """However many there are."""
     partition = Partition()

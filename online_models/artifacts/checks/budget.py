@@ -25,7 +25,7 @@ class Budget(Struct, frozen=True, kw_only=True):
     def of(cls, settings: Settings) -> Budget:
         """Return the budget that the settings give.
 
-        >>> Budget.of(Settings(model_budget_ms=5)).list_ms
+        >>> Budget.of(Settings(model_budget_ms=5.0)).list_ms
         5.0
         """
         return cls(

@@ -110,6 +110,21 @@ def test_versions_are_used_and_rolled_back(registry: Registry) -> None:
     assert registry.current() == second
 
 
+def test_the_version_in_use_and_the_one_before_stay(registry: Registry) -> None:
+    """What could be served next is never removed; what is older may be."""
+    first, second, third = (
+        publish_tiny_bundle(registry.models_dir, ITEMS, seed=seed) for seed in range(3)
+    )
+    for version in (third, second):
+        with pytest.raises(BundleError, match="in use, or next to be gone back to"):
+            registry.remove(version)
+        assert registry.path(version).is_dir()
+    folder = registry.path(first)
+    registry.remove(first)
+    assert not folder.exists()
+    assert (registry.current(), registry.previous()) == (third, second)
+
+
 def test_a_damaged_version_is_not_put_in_use(registry: Registry) -> None:
     """Neither by name nor by rolling back; the pointer stays."""
     first = publish_tiny_bundle(registry.models_dir, ITEMS, seed=1)
