@@ -24,7 +24,7 @@ from freshet.core.settings import Settings
 from freshet.core.state.client import CLIENT_ERRORS
 
 FOLDS: Final = ("users", "items")
-LOOK_EVERY_S: Final = 1.0
+LOOK_EVERY_S: Final = 2.0
 REQUEST_S: Final = 1.0  # the end of the process waits for a look
 BEHIND_AFTER_S: Final = 5.0  # a worker that is asked to stop hands its partitions over within that
 

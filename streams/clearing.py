@@ -12,7 +12,7 @@ from freshet.core.errors import PositionError
 from streams.user_shell import UserShell
 
 LOOK_EVERY_S = 0.05
-IDLE_LOOKS = 5  # so many times less often where no outbox holds anything
+IDLE_LOOKS = 20  # so many times less often where no outbox holds anything
 
 
 async def keep_clear(

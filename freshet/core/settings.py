@@ -133,7 +133,7 @@ class Settings(SecuritySettings, frozen=True, kw_only=True, forbid_unknown_field
             description="the worker sends a heartbeat into a partition of events without records "
             "for so long; 0 = never",
         ),
-    ] = 1.0
+    ] = 2.0
     worker_metrics_port: Annotated[
         int, Meta(ge=0, le=65535, description="port of the worker's /metrics; 0 = none")
     ] = 0
