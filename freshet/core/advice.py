@@ -67,7 +67,8 @@ _REDIS: Final = (
      "this user may not do that: `ACL LOG` in Redis says which command or key it lacks"),
     (r"Connection closed by server|Connection reset by peer|Error while reading from",
      "something listens there and breaks the connection off: where Redis wants TLS, begin "
-     "FRESHET_REDIS_URL with rediss://"),
+     "FRESHET_REDIS_URL with rediss://; where it wants a certificate of ours, set "
+     "FRESHET_REDIS_SSL_CERTIFICATE_LOCATION and FRESHET_REDIS_SSL_KEY_LOCATION"),
 )  # fmt: skip
 _REDIS_GONE: Final = "start it, set FRESHET_REDIS_URL, or use `freshet up`, which brings its own"
 
